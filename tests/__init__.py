@@ -1,1 +1,1 @@
-"""Mirrors app/ and providers/; conformance/: recorded answers; controlplane/: the real cluster; live/: real gunicorn."""
+"""Mirrors app/ and providers/. conformance/: the record; controlplane/: the real cluster; live/: real gunicorn."""

@@ -1,0 +1,58 @@
+"""The public contract: what a provider implements, what it is given, what it answers with.
+
+This module is the only one of `app` that a provider imports, and names are all it holds. Entry point group:
+`metrics_apiserver.providers`; an entry point names a provider class.
+"""
+
+from app.errors import (
+    BadRequestError,
+    MetricNotFoundError,
+    NotFoundError,
+    RequestTooLargeError,
+    ServiceUnavailableError,
+    StatusError,
+)
+from app.model.clock import Clock
+from app.model.metrics import CustomMetricInfo, ExternalMetricInfo, ExternalMetricValue, MetricIdentifier, MetricValue
+from app.model.quantity import Quantity, QuantityError
+from app.model.resources import GroupResource, NamespacedName, ObjectReference, RESTMapping
+from app.model.selectors import Selector, SelectorError
+from app.provider.context import ObjectLister, ProviderContext, RequestContext, RESTMapper
+from app.provider.helpers import list_object_names, metric_value, reference_for, resource_for
+from app.provider.interfaces import CustomMetricsProvider, ExternalMetricsProvider, Options, Provider, WritableMetrics
+
+__all__ = [
+    "BadRequestError",
+    "Clock",
+    "CustomMetricInfo",
+    "CustomMetricsProvider",
+    "ExternalMetricInfo",
+    "ExternalMetricValue",
+    "ExternalMetricsProvider",
+    "GroupResource",
+    "MetricIdentifier",
+    "MetricNotFoundError",
+    "MetricValue",
+    "NamespacedName",
+    "NotFoundError",
+    "ObjectLister",
+    "ObjectReference",
+    "Options",
+    "Provider",
+    "ProviderContext",
+    "Quantity",
+    "QuantityError",
+    "RESTMapper",
+    "RESTMapping",
+    "RequestContext",
+    "RequestTooLargeError",
+    "Selector",
+    "SelectorError",
+    "ServiceUnavailableError",
+    "StatusError",
+    "WritableMetrics",
+    "list_object_names",
+    "metric_value",
+    "reference_for",
+    "resource_for",
+]

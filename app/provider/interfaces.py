@@ -1,0 +1,115 @@
+"""The interfaces: implement CustomMetricsProvider, ExternalMetricsProvider or both in one class."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from marshmallow import Schema
+
+from app.errors import NotFoundError
+from app.model.metrics import CustomMetricInfo, ExternalMetricInfo, ExternalMetricValue, MetricValue
+from app.model.quantity import Quantity
+from app.model.resources import NamespacedName
+from app.model.selectors import Selector
+from app.provider.context import ProviderContext, RequestContext
+from app.provider.helpers import list_object_names
+
+__all__ = ["CustomMetricsProvider", "ExternalMetricsProvider", "Options", "Provider", "WritableMetrics"]
+
+
+class Options(Schema):
+    """The options of a provider: a marshmallow schema; the default one has no option at all."""
+
+
+class Provider:
+    """What both kinds of provider share. Methods are called from several threads at once."""
+
+    Options: ClassVar[type[Schema]] = Options
+
+    def __init__(self, context: ProviderContext, options: Mapping[str, Any]) -> None:
+        """Take what the server offers and the options that `Options` loaded; start nothing yet."""
+        self.context = context
+        self.options = options
+
+    def start(self) -> None:
+        """Start threads and connections, if there are any: runs in the worker process, before the first read."""
+
+    def stop(self) -> None:
+        """Stop what `start` started."""
+
+
+class CustomMetricsProvider(Provider, ABC):
+    """Source of custom metrics (upstream `provider.CustomMetricsProvider`). One method is enough."""
+
+    def list_all_metrics(self) -> Iterable[CustomMetricInfo]:
+        """Name the metrics for discovery: from memory, never slowly. What is not named is served all the same."""
+        return ()
+
+    @abstractmethod
+    def get_metric_by_name(
+        self, ctx: RequestContext, name: NamespacedName, info: CustomMetricInfo, metric_selector: Selector
+    ) -> MetricValue:
+        """Give the metric of one object. Raises MetricNotFoundError where there is none."""
+
+    def get_metric_by_selector(
+        self,
+        ctx: RequestContext,
+        namespace: str,
+        selector: Selector,
+        info: CustomMetricInfo,
+        metric_selector: Selector,
+    ) -> Sequence[MetricValue]:
+        """Give the metric of every object whose labels match; objects without a value are left out.
+
+        The default lists the objects and asks by name for each. `namespace` is "" for the root scope.
+        """
+        values = []
+        for name in list_object_names(self.context, namespace, selector, info):
+            try:
+                values.append(self.get_metric_by_name(ctx, name, info, metric_selector))
+            except NotFoundError:
+                continue  # an object without a value is no failure of the list
+        return values
+
+
+class ExternalMetricsProvider(Provider, ABC):
+    """Source of external metrics (upstream `provider.ExternalMetricsProvider`)."""
+
+    def list_all_external_metrics(self) -> Iterable[ExternalMetricInfo]:
+        """Name the metrics for discovery: from memory, never slowly. What is not named is served all the same."""
+        return ()
+
+    @abstractmethod
+    def get_external_metric(
+        self, ctx: RequestContext, namespace: str, metric_selector: Selector, info: ExternalMetricInfo
+    ) -> Sequence[ExternalMetricValue]:
+        """Give every series of the metric whose labels match; an unknown metric has none. Namespace "*": all."""
+
+
+class WritableMetrics(ABC):
+    """A provider whose values can be written through `/write-metrics` implements this as well.
+
+    Every method raises BadRequestError or RequestTooLargeError for what it cannot take.
+    """
+
+    @abstractmethod
+    def set_metric(
+        self, name: NamespacedName, info: CustomMetricInfo, labels: Mapping[str, str], value: Quantity
+    ) -> None:
+        """Replace the value of this object's metric, whatever labels the old one had."""
+
+    @abstractmethod
+    def delete_metric(self, name: NamespacedName, info: CustomMetricInfo) -> None:
+        """Forget the value. Raises MetricNotFoundError where there is none."""
+
+    @abstractmethod
+    def set_external_metric(
+        self, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str], value: Quantity
+    ) -> None:
+        """Replace the value of this label set; namespace "*" is every namespace."""
+
+    @abstractmethod
+    def delete_external_metric(self, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str]) -> None:
+        """Forget the value of this label set. Raises MetricNotFoundError where there is none."""
