@@ -1,0 +1,115 @@
+"""gunicorn's hooks, joined in one object, because gunicorn hands the worker to some of them only."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from app.serving.tls import TLSContext, build_context
+from app.settings import ServingSettings, Settings
+
+__all__ = ["Hooks", "bind", "curl_lines"]
+
+
+def bind(serving: ServingSettings) -> str:
+    """Give the address as gunicorn's `bind` and a URL write it."""
+    host = f"[{serving.bind_address}]" if ":" in serving.bind_address else serving.bind_address
+    return f"{host}:{serving.secure_port}"
+
+
+class Hooks:
+    """What happens around the server's life; the methods have gunicorn's names."""
+
+    def __init__(self, settings: Settings, cert: Path, key: Path) -> None:
+        self._settings = settings
+        self._cert, self._key = cert, key
+        # Made in the worker and published when complete; afterwards replaced at most, never changed.
+        self._context: TLSContext | None = None
+        self._started = False
+
+    # In the master.
+
+    def on_starting(self, server: Any) -> None:
+        """Refuse what gunicorn's own command line can ask for, and this server cannot give."""
+        problems = []
+        if server.cfg.workers > 1:
+            problems.append(
+                f"--workers={server.cfg.workers}: more than one worker needs providers that share their state;"
+                " run more replicas instead"
+            )
+        ours = bind(self._settings.serving)
+        if server.cfg.settings["bind"].get() != [ours]:
+            problems.append(f"gunicorn's --bind is not used here: --bind-address and --secure-port say {ours}")
+        for problem in problems:
+            server.log.error(problem)
+        if problems:
+            raise SystemExit(1)
+
+    def nworkers_changed(self, server: Any, new: int, old: int | None) -> None:
+        """Keep the one worker when a signal (TTIN) asks for more; the start is `on_starting`'s to refuse."""
+        if old is not None and new > 1:
+            server.log.warning("there is one worker only: run more replicas instead")
+            server.num_workers = 1
+
+    def when_ready(self, server: Any) -> None:
+        """Say where the server is, and in the embedded default what to try."""
+        server.log.info("serving at https://%s (certificate: %s)", bind(self._settings.serving), self._cert)
+        if _embedded(self._settings):
+            lines = curl_lines(self._settings.serving, self._cert)
+            sys.stderr.write("\nTry:\n\n" + "".join(f"  {line}\n" for line in lines) + "\n")
+            sys.stderr.flush()
+
+    # In the worker.
+
+    def post_worker_init(self, worker: Any) -> None:
+        """Build the TLS context, then let the application begin its own work."""
+        serving = self._settings.serving
+        self._context = TLSContext(build_context(self._cert, self._key, serving.tls_min_version))
+        self._started = True
+        _call(worker, "start")
+
+    def worker_exit(self, _server: Any, worker: Any) -> None:
+        """Let the application end what it began."""
+        if self._started:
+            _call(worker, "stop")
+
+    def ssl_context(self, _config: Any, _default_factory: Callable[[], Any]) -> TLSContext:
+        """Give the context; gunicorn asks for every connection."""
+        assert self._context is not None, "no connection is accepted before post_worker_init"
+        return self._context
+
+    @staticmethod
+    def pre_request(_worker: Any, req: Any) -> None:
+        """Keep the header fields as they came; in WSGI's environ repeated ones are joined, and cannot be told apart."""
+        req.unreader.sock.header_pairs = tuple(req.headers)
+
+
+def curl_lines(serving: ServingSettings, cert: Path) -> list[str]:
+    """Give three requests to try with the embedded default: two reads and a write."""
+    # Whether the system trusts a given certificate is not known here.
+    trust = "--insecure" if serving.tls_cert_file else f"--cacert {shlex.quote(str(cert.resolve()))}"
+    url = f"https://{bind(serving)}"
+    custom, external = "/apis/custom.metrics.k8s.io/v1beta2", "/apis/external.metrics.k8s.io/v1beta1"
+    value = "namespaces/default/pods/{}/packets-per-second"
+    return [
+        f"curl {trust} '{url}{custom}/{value.format('*')}?labelSelector=app%3Dweb'",
+        f"curl {trust} '{url}{external}/namespaces/default/my-external-metric'",
+        f"curl {trust} -X POST -H 'Content-Type: application/json' -d '\"500m\"'"
+        f" '{url}/write-metrics/{value.format('web-0')}'",
+    ]
+
+
+def _embedded(settings: Settings) -> bool:
+    """Whether the objects are the package's own, that is the embedded default is in use."""
+    with resources.as_file(resources.files("app") / "embedded") as folder:
+        return bool(settings.cluster.objects) and Path(settings.cluster.objects).parent == folder
+
+
+def _call(worker: Any, method: str) -> None:
+    function = getattr(getattr(worker, "wsgi", None), method, None)
+    if function is not None:
+        function()
