@@ -1,0 +1,17 @@
+"""external.metrics.k8s.io: metrics that belong to no object of the cluster."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+from app.blueprints import metric_reads
+from app.dispatch.router import Router
+from app.model.groups import EXTERNAL_METRICS
+from app.query import parse_external_metric
+
+__all__ = ["blueprint"]
+
+
+def blueprint(router: Router) -> Blueprint:
+    """Make the routes of every version of the external metrics API."""
+    return metric_reads.blueprint("external_metrics", EXTERNAL_METRICS, parse_external_metric, router.read_external)

@@ -1,0 +1,89 @@
+"""Every failure leaves as a Kubernetes Status in the negotiated format; every answer gets the common headers."""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from app.blueprints import responses
+from app.blueprints.negotiation import MediaType
+from app.errors import InternalServerError, MethodNotAllowedError, NotAcceptableError, StatusError, default_status
+from app.query import split_path
+from app.schemas.encoders import JSON
+from app.schemas.meta_v1 import StatusSchema
+
+__all__ = ["audit_id", "register"]
+
+# Any client may choose the id: it is logged, and so it must look like one.
+_AUDIT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+# The only routes that answer HEAD: load balancers probe so.
+_HEAD_ENDPOINTS = "probes."
+
+
+def register(app: Flask, logger: logging.Logger) -> None:
+    """Install the handlers of failures and the headers of every answer."""
+
+    def status_error(error: StatusError) -> Response:
+        return _status(error)
+
+    def http_error(error: HTTPException) -> Response:
+        code = error.code or 500
+        reason, message = default_status(code)
+        return _status(StatusError(message, details={}), code=code, reason=reason)
+
+    def bug(error: Exception) -> Response:
+        logger.error("audit-id %s: %s %s failed", audit_id(), request.method, request.path, exc_info=error)
+        return _status(
+            InternalServerError(f"an internal error occurred; the server's log has it under the audit id {audit_id()}")
+        )
+
+    app.before_request(_refuse_ambiguous_path)
+    app.before_request(_refuse_head)
+    app.after_request(_common_headers)
+    app.register_error_handler(StatusError, status_error)
+    app.register_error_handler(HTTPException, http_error)
+    app.register_error_handler(Exception, bug)
+
+
+def audit_id() -> str:
+    """Give this request's audit id: the client's if it is well formed, else a new one."""
+    if "audit_id" not in g:
+        given = request.headers.get("Audit-Id", "")
+        g.audit_id = given if _AUDIT_ID.match(given) else str(uuid.uuid4())
+    found: str = g.audit_id
+    return found
+
+
+def _status(error: StatusError, *, code: int = 0, reason: str = "") -> Response:
+    try:
+        media_type = responses.negotiated()
+    except NotAcceptableError:
+        media_type = MediaType(JSON)
+    code = code or error.code
+    content = {"message": error.message, "reason": reason or error.reason, "code": code}
+    if error.details is not None:
+        content["details"] = error.details
+    return responses.document(StatusSchema().dump(content), media_type, status=code)
+
+
+def _refuse_ambiguous_path() -> None:
+    """Refuse what the router and we could read differently: it drops slashes in front, and decodes `%2F` first."""
+    path = responses.raw_path()
+    if path != "/":
+        split_path(path)
+
+
+def _refuse_head() -> None:
+    if request.method == "HEAD" and not (request.endpoint or "").startswith(_HEAD_ENDPOINTS):
+        raise MethodNotAllowedError
+
+
+def _common_headers(response: Response) -> Response:
+    response.headers["Audit-Id"] = audit_id()
+    response.headers["Cache-Control"] = "no-cache, private"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response

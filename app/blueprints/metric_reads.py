@@ -1,0 +1,46 @@
+"""What the two metric APIs share: every method is routed, and only GET of a path of the API is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from app.blueprints import responses
+from app.blueprints.failures import audit_id
+from app.errors import MethodNotAllowedError, NotFoundError
+from app.query import parse_parameters, split_path
+from app.schemas.table import api_version
+
+__all__ = ["blueprint"]
+
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+# `/apis/GROUP/VERSION` come before what the query grammar reads.
+_PREFIX_SEGMENTS = 3
+
+
+def blueprint(
+    name: str,
+    group: str,
+    parse: Callable[[Sequence[str], Mapping[str, str]], Any],
+    read: Callable[..., Sequence[Any]],
+) -> Blueprint:
+    """Make the blueprint of a metric API: `parse` reads the query, `read` answers it."""
+    routes = Blueprint(name, __name__, url_prefix=f"/apis/{group}")
+
+    def view(version: str, path: str) -> Response:  # noqa: ARG001 - `path` only matches; the raw one is read
+        row = api_version(group, version)
+        if row is None:
+            raise NotFoundError.for_path()
+        media_type = responses.negotiated()
+        segments = split_path(responses.raw_path())[_PREFIX_SEGMENTS:]
+        query = parse(segments, parse_parameters(responses.raw_query()))
+        if request.method != "GET":
+            raise MethodNotAllowedError
+        return responses.document(row.dump_list(read(query, audit_id=audit_id())), media_type)
+
+    routes.add_url_rule(
+        "/<version>/<path:path>", view_func=view, endpoint="read", methods=_METHODS, provide_automatic_options=False
+    )
+    return routes

@@ -1,0 +1,59 @@
+"""The one place where a wire document becomes a response."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+
+from app.blueprints.negotiation import MediaType, negotiate, wants_pretty
+from app.discovery import Encoded
+from app.errors import BadRequestError
+from app.schemas.encoders import encode
+
+__all__ = ["conditional", "document", "negotiated", "pretty", "raw_path", "raw_query"]
+
+
+def negotiated(*, aggregated: bool = False) -> MediaType:
+    """Give the media type of this request's answer. Raises NotAcceptableError."""
+    return negotiate(request.headers.get("Accept", ""), aggregated=aggregated)
+
+
+def pretty() -> bool:
+    """Whether this request's answer is indented."""
+    return wants_pretty(request.args.get("pretty", ""), request.headers.get("User-Agent", ""))
+
+
+def document(content: Any, media_type: MediaType, *, status: int = 200) -> Response:
+    """Write a document as the answer."""
+    body = encode(content, media_type=media_type.name, pretty=pretty())
+    return Response(body, status=status, content_type=media_type.content_type)
+
+
+def conditional(encoded: Encoded, content_type: str) -> Response:
+    """Answer with a document that has an ETag, or with 304 where the client has it already."""
+    if request.if_none_match.contains_weak(encoded.etag.strip('"')):
+        response = Response(status=304)
+    else:
+        response = Response(encoded.body, content_type=content_type)
+    response.headers["ETag"] = encoded.etag
+    response.headers["Vary"] = "Accept"
+    return response
+
+
+def raw_path() -> str:
+    """The path as it came over the wire, before percent-decoding."""
+    target: str = request.environ.get("RAW_URI") or request.environ["REQUEST_URI"]
+    if not target.startswith("/"):
+        # The absolute form, which proxies send: what follows the authority.
+        _, _, rest = target.partition("://")
+        target = "/" + rest.partition("/")[2]
+    return target.partition("?")[0]
+
+
+def raw_query() -> str:
+    """The query string as it came over the wire. Raises BadRequestError."""
+    try:
+        return request.query_string.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadRequestError("the query string is not UTF-8") from error

@@ -1,0 +1,150 @@
+"""`create_app`: the only place where objects meet."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from importlib.metadata import version as distribution_version
+
+from flask import Flask
+from prometheus_client import CollectorRegistry
+
+from app import registry
+from app.blueprints import (
+    custom_metrics,
+    external_metrics,
+    failures,
+    groups,
+    openapi,
+    probes,
+    process,
+    write_metrics,
+)
+from app.discovery import Discovery
+from app.dispatch.router import Router
+from app.kube.cluster import Cluster
+from app.kube.config import load_client
+from app.kube.manifests import load_objects
+from app.kube.standalone import StandaloneCluster
+from app.model.clock import Clock, SystemClock
+from app.provider import ProviderContext
+from app.registry import ConfiguredProvider
+from app.schemas.table import GROUPS, versions_of
+from app.settings import ClusterSettings, Settings
+from app.telemetry import Telemetry
+
+__all__ = ["DISTRIBUTION", "MAX_BODY_BYTES", "MetricsServer", "create_app"]
+
+DISTRIBUTION = "metrics-apiserver"
+MAX_BODY_BYTES = 1 << 20
+
+logger = logging.getLogger("metrics_apiserver")
+
+
+class MetricsServer(Flask):
+    """The WSGI application with the life cycle that gunicorn's hooks drive: start, drain, stop.
+
+    Nothing runs before `start`, which is called in the worker process.
+    """
+
+    def __init__(
+        self, *, cluster: Cluster | StandaloneCluster, providers: list[ConfiguredProvider], discovery: Discovery
+    ) -> None:
+        super().__init__("app", static_folder=None)
+        # `//` is no path of ours, and no redirect either.
+        self.url_map.merge_slashes = False
+        self.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+        self.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+        self.cluster = cluster
+        self.providers = providers
+        self.discovery = discovery
+        self._draining = threading.Event()
+
+    def start(self) -> None:
+        """Start what runs in the background: the cluster's mapping, the providers, discovery."""
+        self.cluster.start()
+        for configured in self.providers:
+            configured.provider.start()
+        self.discovery.start()
+
+    def drain(self) -> None:
+        """Tell the probes that no new request should come here."""
+        self._draining.set()
+
+    def stop(self) -> None:
+        """Stop what `start` started; one provider that fails to stop does not keep the others running."""
+        self.drain()
+        self.discovery.stop()
+        for configured in reversed(self.providers):
+            try:
+                configured.provider.stop()
+            except Exception:
+                logger.exception("provider %s failed to stop", configured.name)
+        self.cluster.stop()
+
+    def shutdown_check(self) -> str | None:
+        """Fail as soon as the server is stopping."""
+        return "the server is stopping" if self._draining.is_set() else None
+
+
+def create_app(settings: Settings, *, clock: Clock | None = None) -> MetricsServer:
+    """Build the server of these settings. Raises ProviderError, or ValueError with a sentence for a bad cluster."""
+    clock = clock or SystemClock()
+    telemetry = Telemetry(CollectorRegistry())
+    cluster = _cluster(settings.cluster)
+
+    def make_context(name: str) -> ProviderContext:
+        return ProviderContext(
+            name=name,
+            mapper=cluster.mapper,
+            objects=cluster.objects,
+            clock=clock,
+            logger=logger.getChild(f"providers.{name}"),
+            registry=telemetry.registry,
+        )
+
+    providers = registry.build(settings.providers, make_context)
+    named = [(configured.name, configured.provider) for configured in providers]
+    router = Router(named, mapper=cluster.mapper, clock=clock, logger=logger)
+    discovery = Discovery(
+        named, mapper=cluster.mapper, limit=settings.discovery.discovery_limit, telemetry=telemetry, logger=logger
+    )
+    server = MetricsServer(cluster=cluster, providers=providers, discovery=discovery)
+    _route(server, router, telemetry)
+    logger.info("%s", settings.cluster.mode)
+    for configured in providers:
+        logger.info(
+            "provider %s: %s of %s %s", configured.name, configured.kind, configured.distribution, configured.version
+        )
+    return server
+
+
+def _cluster(settings: ClusterSettings) -> Cluster | StandaloneCluster:
+    if settings.standalone:
+        return StandaloneCluster(load_objects(settings.objects) if settings.objects else [])
+    return Cluster(load_client(settings.kubeconfig), logger=logger)
+
+
+def _route(server: MetricsServer, router: Router, telemetry: Telemetry) -> None:
+    version = distribution_version(DISTRIBUTION)
+    live: Mapping[str, probes.Check] = {"ping": lambda: None}
+    ready = {**live, "rest-mapping": server.cluster.check, "shutdown": server.shutdown_check}
+    failures.register(server, logger)
+    server.register_blueprint(groups.blueprint(lambda: server.discovery.documents, lambda: _paths(server, ready)))
+    server.register_blueprint(custom_metrics.blueprint(router))
+    server.register_blueprint(external_metrics.blueprint(router))
+    server.register_blueprint(write_metrics.blueprint(router, server.discovery.refresh_soon))
+    server.register_blueprint(openapi.blueprint(version))
+    server.register_blueprint(probes.blueprint(live, ready))
+    server.register_blueprint(process.blueprint(version, telemetry))
+
+
+def _paths(server: MetricsServer, ready: Mapping[str, probes.Check]) -> list[str]:
+    """List what `/` shows: the paths that stand still."""
+    fixed = [rule.rule for rule in server.url_map.iter_rules() if not rule.arguments and not rule.rule.endswith("/")]
+    found = [f"/apis/{group}" for group in GROUPS]
+    found += [f"/apis/{row.group_version}" for group in GROUPS for row in versions_of(group)]
+    found += [f"/openapi/v3/apis/{row.group_version}" for group in GROUPS for row in versions_of(group)]
+    found += [f"/readyz/{name}" for name in ready] + ["/livez/ping", "/healthz/ping"]
+    return sorted({*fixed, *found})
