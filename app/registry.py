@@ -45,6 +45,8 @@ def check(providers: Sequence[ProviderSettings]) -> list[str]:
     """Say what is wrong with the configured providers: names, classes, options. Empty when they can be built."""
     problems = []
     for settings in providers:
+        if not settings.kind:
+            continue  # the configuration was refused for this entry already
         try:
             _class_and_options(settings)
         except ProviderError as problem:
@@ -78,9 +80,6 @@ def _build_one(settings: ProviderSettings, make_context: Callable[[str], Provide
 
 
 def _class_and_options(settings: ProviderSettings) -> tuple[EntryPoint, type[Provider], Mapping[str, Any]]:
-    if not settings.kind:
-        # The configuration file was already refused for this entry.
-        raise ProviderError("providers: an entry has no kind")
     entry = _find(settings)
     place = _place(settings, entry)
     try:

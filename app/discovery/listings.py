@@ -21,6 +21,7 @@ __all__ = ["Discovery"]
 LISTING_INTERVAL_SECONDS = 5.0
 # The first listing is usually there before the first request; a slow provider is not waited for longer than this.
 FIRST_LISTING_SECONDS = 1.0
+REFRESH_SPACING_SECONDS = 0.1
 # What is read of one provider's listing at most: a generator without an end must not fill the memory.
 MAX_READ = 200_000
 
@@ -95,6 +96,8 @@ class Discovery:
             listing.wake.clear()
             self._refresh(listing)
             listing.first.set()
+            # Writes may come by the thousand: they are followed soon, not one by one.
+            self._stopped.wait(REFRESH_SPACING_SECONDS)
             listing.wake.wait(self._interval)
 
     def _refresh(self, listing: _Listing) -> None:

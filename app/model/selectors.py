@@ -10,6 +10,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final, Literal, NoReturn
 
+from app.model.labels import invalid, validate_label_key, validate_label_value
+
 __all__ = [
     "EVERYTHING",
     "LabelSelector",
@@ -21,8 +23,6 @@ __all__ = [
     "SelectorError",
     "parse",
     "parse_labels",
-    "validate_label_key",
-    "validate_label_value",
 ]
 
 # More than a request line can hold, so only a caller inside the process can meet it.
@@ -31,32 +31,6 @@ _MAX_TEXT: Final = 64 * 1024
 _CACHED_TEXTS: Final = 256
 _CACHED_LENGTH: Final = 1024
 
-_NAME: Final = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
-_VALUE: Final = f"({_NAME})?"
-_DNS_LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_SUBDOMAIN: Final = rf"{_DNS_LABEL}(\.{_DNS_LABEL})*"
-_NAME_RE: Final = re.compile(_NAME)
-_VALUE_RE: Final = re.compile(_VALUE)
-_SUBDOMAIN_RE: Final = re.compile(_SUBDOMAIN)
-_NAME_BYTES: Final = 63
-_SUBDOMAIN_BYTES: Final = 253
-
-_MUST_BE_NAME: Final = (
-    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
-    f" (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '{_NAME}')"
-)
-_MUST_BE_KEY: Final = (
-    f"a valid label key {_MUST_BE_NAME} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-)
-_MUST_BE_VALUE: Final = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and"
-    " end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is"
-    f" '{_VALUE}')"
-)
-_MUST_BE_SUBDOMAIN: Final = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and"
-    f" end with an alphanumeric character (e.g. 'example.com', regex used for validation is '{_SUBDOMAIN}')"
-)
 _MUST_BE_INTEGER: Final = "for 'Gt', 'Lt' operators, the value must be an integer"
 
 
@@ -222,41 +196,11 @@ def parse_labels(text: str) -> dict[str, str]:
             raise SelectorError(f"invalid selector: [{' '.join(pair)}]")
         key, value = pair[0].strip(), pair[1].strip()
         if errors := validate_label_key(key):
-            raise SelectorError(_invalid("<nil>", key, "; ".join(errors)))
+            raise SelectorError(invalid("<nil>", key, "; ".join(errors)))
         if errors := validate_label_value(value):
-            raise SelectorError(_invalid(f"[{key}]", value, "; ".join(errors)))
+            raise SelectorError(invalid(f"[{key}]", value, "; ".join(errors)))
         labels[key] = value
     return labels
-
-
-def validate_label_key(key: str) -> list[str]:
-    """Say what is wrong with a label's key; nothing if it is valid."""
-    prefix, slash, name = key.rpartition("/")
-    if "/" in prefix:
-        return [_MUST_BE_KEY]
-    errors: list[str] = []
-    if slash and not prefix:
-        errors.append("prefix part must be non-empty")
-    elif slash:
-        faults = _check(prefix, _SUBDOMAIN_RE, _SUBDOMAIN_BYTES, _MUST_BE_SUBDOMAIN)
-        errors += [f"prefix part {fault}" for fault in faults]
-    if not name:
-        errors.append("name part must be non-empty")
-    return errors + [f"name part {fault}" for fault in _check(name, _NAME_RE, _NAME_BYTES, _MUST_BE_NAME)]
-
-
-def validate_label_value(value: str) -> list[str]:
-    """Say what is wrong with a label's value; nothing if it is valid."""
-    return _check(value, _VALUE_RE, _NAME_BYTES, _MUST_BE_VALUE)
-
-
-def _check(text: str, pattern: re.Pattern[str], max_bytes: int, must: str) -> list[str]:
-    errors = []
-    if len(text.encode("utf-8", "surrogatepass")) > max_bytes:
-        errors.append(f"must be no more than {max_bytes} bytes")
-    if not pattern.fullmatch(text):
-        errors.append(must)
-    return errors
 
 
 def _check_length(text: str) -> None:
@@ -329,7 +273,7 @@ class _Parser:
         if not _is_word(key):
             _expected(key, ", expected: identifier")
         if errors := validate_label_key(key):
-            raise _RequirementError(_invalid("<nil>", key, "; ".join(errors)))
+            raise _RequirementError(invalid("<nil>", key, "; ".join(errors)))
         if negated:
             return Requirement(key, Operator.DOES_NOT_EXIST)
         if self._peek() in (_END, ","):
@@ -390,37 +334,11 @@ def _validate(key: str, operator: Operator, values: Iterable[str]) -> None:
     faults: list[str] = []
     for index, value in enumerate(values):
         if operator in (Operator.GREATER_THAN, Operator.LESS_THAN) and _int64(value) is None:
-            faults.append(_invalid(f"values[{index}]", value, _MUST_BE_INTEGER))
+            faults.append(invalid(f"values[{index}]", value, _MUST_BE_INTEGER))
         if errors := validate_label_value(value):
-            faults.append(_invalid(f"values[{index}][{key}]", value, "; ".join(errors)))
+            faults.append(invalid(f"values[{index}][{key}]", value, "; ".join(errors)))
     if faults:
         raise _RequirementError(faults[0] if len(faults) == 1 else f"[{', '.join(faults)}]")
-
-
-def _invalid(path: str, value: str, reason: str) -> str:
-    return f"{path}: Invalid value: {_quote(value)}: {reason}"
-
-
-# One character of each kind has its own escape; the rest are written by their number.
-_ESCAPES: Final = {
-    '"': '\\"', "\\": "\\\\", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"
-}  # fmt: skip
-
-
-def _quote(text: str) -> str:
-    """Write a text in double quotes the way Go does, so that errors read as upstream's."""
-    return f'"{"".join(map(_escape, text))}"'
-
-
-def _escape(character: str) -> str:
-    if escape := _ESCAPES.get(character):
-        return escape
-    if character.isprintable():
-        return character
-    number = ord(character)
-    if number < 0x80:
-        return f"\\x{number:02x}"
-    return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
 
 
 _INTEGER: Final = re.compile(r"([-+]?)0*([0-9]{1,19})")

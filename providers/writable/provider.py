@@ -108,7 +108,8 @@ class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableM
     def list_all_metrics(self) -> Iterable[CustomMetricInfo]:
         """Name every metric that has a value."""
         with self._lock:
-            return {info for _, info in self._custom}
+            keys = list(self._custom)
+        return {info for _, info in keys}
 
     def list_all_external_metrics(self) -> Iterable[ExternalMetricInfo]:
         """Name every external metric that has a value."""

@@ -113,6 +113,14 @@ def test_provider_that_cannot_be_built_ends_with_boot_code_three(tmp_path: Path)
     assert "Traceback" not in result.stderr
 
 
+def test_flag_wins_over_its_environment_variable(tmp_path: Path) -> None:
+    """The value that is refused is the flag's."""
+    environ = {"METRICS_APISERVER_SECURE_PORT": "from-environment", "PATH": "/usr/bin:/bin"}
+    result = run(tmp_path, str(COMMAND), "serve", "--secure-port=from-flag", environ=environ)
+    assert "=from-flag: Not a valid integer." in result.stderr
+    assert "from-environment" not in result.stderr
+
+
 def test_providers_lists_what_is_installed(tmp_path: Path) -> None:
     """Name, distribution and version."""
     result = run(tmp_path, str(COMMAND), "providers")

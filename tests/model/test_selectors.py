@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.model.labels import validate_label_key, validate_label_value
 from app.model.selectors import (
     EVERYTHING,
     LabelSelector,
@@ -19,8 +20,6 @@ from app.model.selectors import (
     SelectorError,
     parse,
     parse_labels,
-    validate_label_key,
-    validate_label_value,
 )
 
 _RECORDED = json.loads((Path(__file__).parents[1] / "conformance" / "vectors.json").read_text("utf-8"))

@@ -1,0 +1,32 @@
+"""What can be set: frozen dataclasses by concern, read from flags, environment and a YAML file, checked as a whole.
+
+Precedence: flag, `METRICS_APISERVER_*`, file (`--config`), default. `metrics-apiserver serve` hands its flags on as
+environment variables, so that `gunicorn wsgi:app` and the command read the same settings by the same code.
+"""
+
+from app.settings.sections import (
+    ENVIRONMENT_PREFIX,
+    ClusterSettings,
+    DiscoverySettings,
+    LoggingSettings,
+    ProviderSettings,
+    ServingSettings,
+    Setting,
+    settings_table,
+)
+from app.settings.settings import Settings, SettingsError
+from app.settings.sources import flatten_messages
+
+__all__ = [
+    "ENVIRONMENT_PREFIX",
+    "ClusterSettings",
+    "DiscoverySettings",
+    "LoggingSettings",
+    "ProviderSettings",
+    "ServingSettings",
+    "Setting",
+    "Settings",
+    "SettingsError",
+    "flatten_messages",
+    "settings_table",
+]

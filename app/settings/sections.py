@@ -1,0 +1,150 @@
+"""The settings by concern, and the table of their names, defaults and help."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from marshmallow import fields, validate
+
+__all__ = [
+    "ENVIRONMENT_PREFIX",
+    "ClusterSettings",
+    "DiscoverySettings",
+    "LoggingSettings",
+    "ProviderSettings",
+    "ServingSettings",
+    "Setting",
+    "rows_of",
+    "settings_table",
+]
+
+ENVIRONMENT_PREFIX = "METRICS_APISERVER_"
+
+
+def _setting(default: Any, schema_field: fields.Field[Any], text: str) -> Any:
+    """Declare a setting: its default, how it is read and checked, and its help."""
+    return field(default=default, metadata={"field": schema_field, "help": text})
+
+
+@dataclass(frozen=True, slots=True)
+class ServingSettings:
+    """The socket: where to listen and with which certificate."""
+
+    bind_address: str = _setting(
+        "127.0.0.1", fields.String(validate=validate.Length(min=1)), "The address to listen on; loopback only so far."
+    )
+    secure_port: int = _setting(
+        6443, fields.Integer(validate=validate.Range(1, 65535)), "The port to serve HTTPS on, with both APIs."
+    )
+    cert_dir: str = _setting(
+        "apiserver.local.config/certificates",
+        fields.String(validate=validate.Length(min=1)),
+        "The folder for the self-signed certificate that is made when none is given.",
+    )
+    tls_cert_file: str = _setting("", fields.String(), "The serving certificate (PEM, intermediates after it).")
+    tls_private_key_file: str = _setting("", fields.String(), "The private key of --tls-cert-file (PEM).")
+    tls_min_version: str = _setting(
+        "VersionTLS12",
+        fields.String(validate=validate.OneOf(["VersionTLS12", "VersionTLS13"])),
+        "The oldest TLS version to accept: VersionTLS12 or VersionTLS13.",
+    )
+    service_name: str = _setting(
+        "metrics-apiserver",
+        fields.String(validate=validate.Regexp(r"[a-z]([-a-z0-9]*[a-z0-9])?\Z")),
+        "The Service that the APIServices name; part of the self-signed certificate.",
+    )
+    service_namespace: str = _setting(
+        "metrics-apiserver",
+        fields.String(validate=validate.Regexp(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")),
+        "The namespace of --service-name.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """The cluster whose objects have metrics; without one the server is standalone."""
+
+    kubeconfig: str = _setting("", fields.String(), "The kubeconfig of the cluster; in a pod its own account is used.")
+    objects: str = _setting("", fields.String(), "Standalone: a file with the objects that exist (Kubernetes YAML).")
+    in_cluster: bool = False
+
+    @property
+    def standalone(self) -> bool:
+        """Whether there is no cluster."""
+        return not self.kubeconfig and not self.in_cluster
+
+    @property
+    def mode(self) -> str:
+        """The mode and why, for the first log line."""
+        if self.kubeconfig:
+            return f"cluster mode: --kubeconfig names {self.kubeconfig}"
+        if self.in_cluster:
+            return "cluster mode: running in a pod with a service account"
+        return "standalone mode: no --kubeconfig, and not in a cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoverySettings:
+    """How much of what the providers list is shown."""
+
+    discovery_limit: int = _setting(
+        2000, fields.Integer(validate=validate.Range(1, 100_000)), "The most metrics that one API version lists."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LoggingSettings:
+    """What is logged."""
+
+    v: int = _setting(2, fields.Integer(validate=validate.Range(0, 10)), "Verbosity, as klog counts: 2 is the default.")
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """One provider instance: its name, the entry point's name, and its options as they were written."""
+
+    name: str
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table of settings: its names in the three places, its help and its default."""
+
+    name: str
+    help: str
+    default: Any
+    schema_field: fields.Field[Any]
+
+    @property
+    def flag(self) -> str:
+        """The flag: `--secure-port`; verbosity is `-v`, as everywhere in Kubernetes."""
+        return "-v" if self.name == "v" else "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable: `METRICS_APISERVER_SECURE_PORT`."""
+        return ENVIRONMENT_PREFIX + self.name.upper()
+
+    @property
+    def key(self) -> str:
+        """The key in the file: `securePort`."""
+        return re.sub(r"_([a-z])", lambda letter: letter[1].upper(), self.name)
+
+
+def settings_table() -> list[Setting]:
+    """List every setting that has a flag, in the order of the sections."""
+    sections = (ServingSettings, ClusterSettings, DiscoverySettings, LoggingSettings)
+    return [setting for section in sections for setting in rows_of(section)]
+
+
+def rows_of(section: type[Any]) -> Iterator[Setting]:
+    """List the settings of one section."""
+    for item in dataclasses.fields(section):
+        if "field" in item.metadata:
+            yield Setting(item.name, item.metadata["help"], item.default, item.metadata["field"])

@@ -1,0 +1,137 @@
+"""All settings together: read, checked as a whole, with the embedded default where nothing is configured."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+import yaml
+
+from app.settings.sections import (
+    ClusterSettings,
+    DiscoverySettings,
+    LoggingSettings,
+    ProviderSettings,
+    ServingSettings,
+)
+from app.settings.sources import Source
+
+__all__ = ["Settings", "SettingsError"]
+
+# Where Kubernetes mounts the account of a pod (client-go `rest.InClusterConfig`).
+_IN_CLUSTER_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+
+class SettingsError(ValueError):
+    """The configuration is wrong; `problems` has every reason, one sentence each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(problems))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set."""
+
+    serving: ServingSettings = field(default_factory=ServingSettings)
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
+    logging: LoggingSettings = field(default_factory=LoggingSettings)
+    providers: tuple[ProviderSettings, ...] = ()
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read and check the settings. Raises SettingsError with every problem."""
+        settings, problems = cls.load(environ)
+        if problems:
+            raise SettingsError(problems)
+        return settings
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
+        """Read the settings, with the default in the place of what is wrong, and say what is wrong."""
+        source = Source.open(environ)
+        in_cluster = bool(environ.get("KUBERNETES_SERVICE_HOST")) and _IN_CLUSTER_TOKEN.exists()
+        cluster = dataclasses.replace(source.section(ClusterSettings), in_cluster=in_cluster)
+        providers = source.providers()
+        if providers is None and cluster.standalone:
+            providers, cluster = _embedded(cluster)
+        settings = cls(
+            serving=source.section(ServingSettings),
+            cluster=cluster,
+            discovery=source.section(DiscoverySettings),
+            logging=source.section(LoggingSettings),
+            providers=providers or (),
+        )
+        source.refuse_unknown()
+        return settings, source.problems + settings.validate() + _worker_problems(environ)
+
+    def validate(self) -> list[str]:
+        """Say everything that is wrong across single settings."""
+        problems = []
+        serving, cluster = self.serving, self.cluster
+        if not _is_loopback(serving.bind_address):
+            problems.append(
+                f"--bind-address={serving.bind_address}: this server does not authorize requests yet and listens on"
+                " loopback only; use 127.0.0.1, ::1 or localhost"
+            )
+        if bool(serving.tls_cert_file) != bool(serving.tls_private_key_file):
+            problems.append("--tls-cert-file and --tls-private-key-file belong together: give both or neither")
+        for flag, path in (
+            ("--tls-cert-file", serving.tls_cert_file),
+            ("--tls-private-key-file", serving.tls_private_key_file),
+            ("--kubeconfig", cluster.kubeconfig),
+            ("--objects", cluster.objects),
+        ):
+            if path and not os.access(path, os.R_OK):
+                problems.append(f"{flag}={path}: there is no such file, or it cannot be read")
+        if cluster.objects and not cluster.standalone:
+            problems.append(f"--objects={cluster.objects}: a cluster has its own objects; leave it out there")
+        if not self.providers:
+            problems.append("no provider is configured: name one with --provider, or list them in --config")
+        return problems + _duplicates(provider.name for provider in self.providers)
+
+
+def _embedded(cluster: ClusterSettings) -> tuple[tuple[ProviderSettings, ...], ClusterSettings]:
+    """Give the bundled default of standalone mode: the writable provider, with objects and values to look at.
+
+    Who brings objects of their own gets the provider without the values, which belong to the bundled objects.
+    """
+    folder = resources.files("app") / "embedded"
+    if cluster.objects:
+        return (ProviderSettings(name="writable", kind="writable"),), cluster
+    document = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    providers = tuple(ProviderSettings(**provider) for provider in document["providers"])
+    return providers, dataclasses.replace(cluster, objects=str(folder / "objects.yaml"))
+
+
+def _is_loopback(address: str) -> bool:
+    if address == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _duplicates(names: Iterable[str]) -> list[str]:
+    listed = list(names)
+    twice = sorted({name for name in listed if listed.count(name) > 1})
+    return [f"providers: the name {name} is given twice; every instance needs its own" for name in twice]
+
+
+def _worker_problems(environ: Mapping[str, str]) -> list[str]:
+    """Refuse gunicorn's own switch for more workers: a provider's memory would be a different one in each."""
+    workers = environ.get("WEB_CONCURRENCY", "1")
+    if workers.strip() in ("", "0", "1"):
+        return []
+    return [
+        f"WEB_CONCURRENCY={workers}: more than one worker needs providers that share their state;"
+        " run more replicas instead"
+    ]
