@@ -27,7 +27,9 @@ class ClusterObjects:
     def __init__(self, client: ClusterClient) -> None:
         self._client = client
 
-    def list_names(self, mapping: RESTMapping, *, namespace: str, selector: Selector) -> Sequence[NamespacedName]:
+    def list_names(
+        self, mapping: RESTMapping, *, namespace: str, selector: Selector, timeout: float
+    ) -> Sequence[NamespacedName]:
         """List the objects whose labels match, sorted by namespace, then name; namespace "" means every one.
 
         Raises ServiceUnavailableError when the cluster does not say.

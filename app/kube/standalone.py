@@ -44,7 +44,9 @@ class _StandaloneObjects:
             found[resource][name] = metadata.get("labels") or {}
         self._labels = {resource: dict(sorted(names.items())) for resource, names in found.items()}
 
-    def list_names(self, mapping: RESTMapping, *, namespace: str, selector: Selector) -> Sequence[NamespacedName]:
+    def list_names(
+        self, mapping: RESTMapping, *, namespace: str, selector: Selector, timeout: float
+    ) -> Sequence[NamespacedName]:
         """List the objects whose labels match, sorted by namespace, then name; namespace "" means every one."""
         return [
             name

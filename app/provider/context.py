@@ -30,10 +30,12 @@ class RESTMapper(Protocol):
 class ObjectLister(Protocol):
     """Knows which objects exist."""
 
-    def list_names(self, mapping: RESTMapping, *, namespace: str, selector: Selector) -> Sequence[NamespacedName]:
+    def list_names(
+        self, mapping: RESTMapping, *, namespace: str, selector: Selector, timeout: float
+    ) -> Sequence[NamespacedName]:
         """List the objects whose labels match, sorted by namespace, then name; namespace "" means every one.
 
-        Raises ServiceUnavailableError when the cluster does not say.
+        Raises ServiceUnavailableError when the cluster does not say within `timeout` seconds.
         """
 
 

@@ -10,7 +10,7 @@ from app.model.metrics import CustomMetricInfo, MetricIdentifier, MetricValue
 from app.model.quantity import Quantity
 from app.model.resources import GroupVersionResource, NamespacedName, ObjectReference
 from app.model.selectors import Selector
-from app.provider.context import ProviderContext, RESTMapper
+from app.provider.context import ProviderContext, RequestContext, RESTMapper
 
 __all__ = ["list_object_names", "metric_value", "reference_for", "resource_for"]
 
@@ -36,16 +36,17 @@ def reference_for(mapper: RESTMapper, name: NamespacedName, info: CustomMetricIn
 
 
 def list_object_names(
-    context: ProviderContext, namespace: str, selector: Selector, info: CustomMetricInfo
+    context: ProviderContext, ctx: RequestContext, namespace: str, selector: Selector, info: CustomMetricInfo
 ) -> Sequence[NamespacedName]:
     """List the objects whose labels match, sorted (upstream `helpers.ListObjectNames`).
 
-    A root-scoped resource has no objects under a namespace.
+    A root-scoped resource has no objects under a namespace. Raises ServiceUnavailableError when the cluster does not
+    say by the read's deadline.
     """
     mapping = context.mapper.mapping_for(info.group_resource)
     if namespace and not mapping.namespaced:
         return ()
-    return context.objects.list_names(mapping, namespace=namespace, selector=selector)
+    return context.objects.list_names(mapping, namespace=namespace, selector=selector, timeout=ctx.remaining())
 
 
 def metric_value(

@@ -66,7 +66,7 @@ class CustomMetricsProvider(Provider, ABC):
         The default lists the objects and asks by name for each. `namespace` is "" for the root scope.
         """
         values = []
-        for name in list_object_names(self.context, namespace, selector, info):
+        for name in list_object_names(self.context, ctx, namespace, selector, info):
             try:
                 values.append(self.get_metric_by_name(ctx, name, info, metric_selector))
             except NotFoundError:

@@ -134,7 +134,7 @@ class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableM
         metric_selector: Selector,
     ) -> Sequence[MetricValue]:
         """Give the written value of every matching object that has one."""
-        names = list_object_names(self.context, namespace, selector, info)
+        names = list_object_names(self.context, ctx, namespace, selector, info)
         values = (self._value(name, info, metric_selector) for name in names)
         return [value for value in values if value is not None]
 

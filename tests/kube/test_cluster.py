@@ -134,6 +134,6 @@ def test_objects_are_the_clusters(api: ApiClient, fake_cluster: FakeCluster) -> 
     cluster.start()
     tries.wait_for(2)
     mapping = cluster.mapper.mapping_for(PODS)
-    found = cluster.objects.list_names(mapping, namespace="shop", selector=selectors.EVERYTHING)
+    found = cluster.objects.list_names(mapping, namespace="shop", selector=selectors.EVERYTHING, timeout=5)
     cluster.stop()
     assert found == [NamespacedName("shop", "cart-0")]

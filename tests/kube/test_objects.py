@@ -43,7 +43,9 @@ def test_the_path_follows_group_and_scope(
     client: ClusterClient, fake_cluster: FakeCluster, resource: str, namespace: str, path: str
 ) -> None:
     fake_cluster.answer(path, page("only"))
-    found = ClusterObjects(client).list_names(mapping(resource), namespace=namespace, selector=selectors.EVERYTHING)
+    found = ClusterObjects(client).list_names(
+        mapping(resource), namespace=namespace, selector=selectors.EVERYTHING, timeout=5
+    )
     assert found == [NamespacedName("", "only")]
     asked, query, headers = fake_cluster.requests[0]
     assert (asked, query) == (path, {"limit": "500"})
@@ -54,7 +56,7 @@ def test_pages_are_joined_and_sorted(client: ClusterClient, fake_cluster: FakeCl
     pages = {"": page("b/2", "a/9", following="one&two="), "one&two=": page("a/10", "b/1")}
     fake_cluster.answer("/api/v1/pods", lambda query: pages[query.get("continue", "")])
     selector = selectors.parse("app in (web,api),!canary")
-    found = ClusterObjects(client).list_names(mapping("pods"), namespace="", selector=selector)
+    found = ClusterObjects(client).list_names(mapping("pods"), namespace="", selector=selector, timeout=5)
     assert [str(name) for name in found] == ["a/10", "a/9", "b/1", "b/2"]
     assert [query for _, query, _ in fake_cluster.requests] == [
         {"limit": "500", "labelSelector": str(selector)},
@@ -67,13 +69,15 @@ def test_a_resource_that_has_no_list_has_no_objects(
     client: ClusterClient, fake_cluster: FakeCluster, status: int
 ) -> None:
     fake_cluster.refuse("/api/v1/pods", status, "no")
-    assert not ClusterObjects(client).list_names(mapping("pods"), namespace="", selector=selectors.EVERYTHING)
+    assert not ClusterObjects(client).list_names(
+        mapping("pods"), namespace="", selector=selectors.EVERYTHING, timeout=5
+    )
 
 
 def test_a_refusal_is_service_unavailable_with_the_reason(client: ClusterClient, fake_cluster: FakeCluster) -> None:
     fake_cluster.refuse("/api/v1/pods", 403, "pods is forbidden")
     with pytest.raises(ServiceUnavailableError) as caught:
-        ClusterObjects(client).list_names(mapping("pods"), namespace="", selector=selectors.EVERYTHING)
+        ClusterObjects(client).list_names(mapping("pods"), namespace="", selector=selectors.EVERYTHING, timeout=5)
     expected = "the cluster does not list pods: GET /api/v1/pods: 403 Forbidden: pods is forbidden"
     assert caught.value.message == expected
 
@@ -82,5 +86,7 @@ def test_a_refusal_is_service_unavailable_with_the_reason(client: ClusterClient,
 def test_a_name_that_no_namespace_has_never_reaches_a_path(
     client: ClusterClient, fake_cluster: FakeCluster, namespace: str
 ) -> None:
-    assert not ClusterObjects(client).list_names(mapping("pods"), namespace=namespace, selector=selectors.EVERYTHING)
+    assert not ClusterObjects(client).list_names(
+        mapping("pods"), namespace=namespace, selector=selectors.EVERYTHING, timeout=5
+    )
     assert fake_cluster.requests == []

@@ -37,7 +37,7 @@ def test_objects_are_listed(
     cluster: StandaloneCluster, resource: str, namespace: str, selector: str, found: list[str]
 ) -> None:
     mapping = cluster.mapper.mapping_for(GroupResource.parse(resource))
-    names = cluster.objects.list_names(mapping, namespace=namespace, selector=selectors.parse(selector))
+    names = cluster.objects.list_names(mapping, namespace=namespace, selector=selectors.parse(selector), timeout=5)
     assert [str(name) for name in names] == found
 
 
@@ -46,7 +46,7 @@ def test_a_namespace_of_an_object_implies_no_namespace_object() -> None:
         [{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "implied"}}]
     )
     mapping = cluster.mapper.mapping_for(GroupResource("namespaces"))
-    assert not cluster.objects.list_names(mapping, namespace="", selector=selectors.EVERYTHING)
+    assert not cluster.objects.list_names(mapping, namespace="", selector=selectors.EVERYTHING, timeout=5)
 
 
 def test_an_older_version_of_a_kind_is_the_same_resource() -> None:
@@ -54,7 +54,7 @@ def test_an_older_version_of_a_kind_is_the_same_resource() -> None:
     cluster = StandaloneCluster([document])
     mapping = cluster.mapper.mapping_for(GroupResource("horizontalpodautoscalers"))
     assert mapping.resource.version == "v2"
-    assert cluster.objects.list_names(mapping, namespace="", selector=selectors.EVERYTHING)
+    assert cluster.objects.list_names(mapping, namespace="", selector=selectors.EVERYTHING, timeout=5)
 
 
 def test_it_is_always_ready(cluster: StandaloneCluster) -> None:

@@ -107,7 +107,9 @@ def test_resource_in_its_preferred_version() -> None:
 )
 def test_object_names(resource: str, namespace: str, selector: str, expected: list[str]) -> None:
     """Sorted by namespace, then name."""
-    names = list_object_names(provider_context(), namespace, selectors.parse(selector), info(resource, "m"))
+    names = list_object_names(
+        provider_context(), request_context(), namespace, selectors.parse(selector), info(resource, "m")
+    )
     assert [str(name) for name in names] == expected
 
 
