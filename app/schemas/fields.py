@@ -12,7 +12,7 @@ from app.model.quantity import Quantity, QuantityError
 __all__ = ["OptionalInteger", "OptionalList", "OptionalMapping", "OptionalString", "QuantityField", "Time"]
 
 
-class _LeftOutWhenEmpty(fields.Field[Any]):
+class LeftOutWhenEmpty(fields.Field[Any]):
     """What Go marks `omitempty`: None, "", {} and [] are not written at all."""
 
     def serialize(self, attr: str, obj: Any, accessor: Any = None, **kwargs: Any) -> Any:
@@ -20,19 +20,19 @@ class _LeftOutWhenEmpty(fields.Field[Any]):
         return missing if value is None or value in ("", {}, []) else value
 
 
-class OptionalString(_LeftOutWhenEmpty, fields.String):
+class OptionalString(LeftOutWhenEmpty, fields.String):
     """A string that is left out when empty."""
 
 
-class OptionalInteger(_LeftOutWhenEmpty, fields.Integer):
+class OptionalInteger(LeftOutWhenEmpty, fields.Integer):
     """An integer that is left out when unknown."""
 
 
-class OptionalMapping(_LeftOutWhenEmpty, fields.Dict):
+class OptionalMapping(LeftOutWhenEmpty, fields.Dict):
     """A map that is left out when empty."""
 
 
-class OptionalList(_LeftOutWhenEmpty, fields.List[Any]):
+class OptionalList(LeftOutWhenEmpty, fields.List[Any]):
     """A list that is left out when empty."""
 
 

@@ -25,7 +25,7 @@ class _RequirementSchema(Schema):
 class LabelSelectorSchema(Schema):
     """meta/v1 `LabelSelector`."""
 
-    match_labels = OptionalMapping(data_key="matchLabels")
+    match_labels = OptionalMapping(keys=fields.String(), values=fields.String(), data_key="matchLabels")
     match_expressions = OptionalList(fields.Nested(_RequirementSchema), data_key="matchExpressions")
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from marshmallow import Schema
 
 from app.model.groups import CUSTOM_METRICS, EXTERNAL_METRICS
 from app.schemas import custom_metrics_v1beta1, custom_metrics_v1beta2, external_metrics_v1beta1
+from app.schemas.dumper import dumper
 
 __all__ = ["API_VERSIONS", "GROUPS", "APIVersion", "api_version", "versions_of"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class APIVersion:
     """One version of one API group: the kind of its answers and the schema that writes them."""
 
@@ -32,8 +34,18 @@ class APIVersion:
 
     def dump_list(self, values: Sequence[Any]) -> dict[str, Any]:
         """Write values as this version's list."""
-        document: dict[str, Any] = self.list_schema.dump({"items": values})
-        return document
+        return self._dump(_Values(values))
+
+    @cached_property
+    def _dump(self) -> Callable[[Any], dict[str, Any]]:
+        return dumper(self.list_schema)
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """What a list schema writes."""
+
+    items: Sequence[Any]
 
 
 # In a group, the preferred version stands first.
