@@ -3,72 +3,85 @@
 from __future__ import annotations
 
 import logging
-import threading
 
 from kubernetes.client import ApiClient
 
+from app.kube.cache import CachePolicy
 from app.kube.client import ClusterClient, ClusterError
-from app.kube.discovery import read_resources
+from app.kube.discovery import ResourceReader
+from app.kube.limits import TokenBucket
 from app.kube.objects import ClusterObjects
+from app.kube.refresher import Refresher
 from app.kube.restmapper import ClusterMapper
+from app.kube.retries import Retries
 
 __all__ = ["Cluster"]
 
-_STOP_SECONDS = 5.0
-
 
 class Cluster:
-    """Reads the resources of a cluster again every `interval` seconds, at first every `retry` until it works."""
+    """Knows the resources and the objects of a cluster that need not answer yet, or always.
 
-    def __init__(self, api: ApiClient, *, logger: logging.Logger, interval: float = 600.0, retry: float = 3.0) -> None:
-        self.mapper = ClusterMapper()
-        self._client = ClusterClient(api)
-        self.objects = ClusterObjects(self._client)
+    Resources are read again every `interval` seconds, every `retry` seconds while that fails, and for a name that is
+    unknown. `lister` is the client for objects; `bucket` bounds what all clients ask together.
+    """
+
+    def __init__(
+        self,
+        api: ApiClient,
+        *,
+        logger: logging.Logger,
+        lister: ApiClient | None = None,
+        bucket: TokenBucket | None = None,
+        interval: float = 600.0,
+        retry: float = 3.0,
+        spacing: float = 2.0,
+        policy: CachePolicy | None = None,
+    ) -> None:
+        self._bucket = bucket or TokenBucket(20, 40)
+        self._client = ClusterClient(api, bucket=self._bucket)
+        self._lister = ClusterClient(lister, bucket=self._bucket) if lister is not None else self._client
+        self._resources = ResourceReader(self._client, logger=logger)
+        self._refresher = Refresher(self._read, interval=interval, retry=retry, spacing=spacing)
+        self._retries = Retries("discovery", first=retry, most=retry, logger=logger)
         self._logger = logger
-        self._interval = interval
-        self._retry = retry
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="cluster-discovery", daemon=True)
-        self._last_problem = ""
+        self._known = 0
+        self.mapper = ClusterMapper(self._refresher.refresh)
+        # What cannot be listed any more is probably no resource any more.
+        self.objects = ClusterObjects(self._lister, logger=logger, policy=policy, on_missing=self._refresher.ask)
 
     def start(self) -> None:
         """Start reading, in the background; once."""
-        self._thread.start()
+        self.objects.start()
+        self._refresher.start()
 
     def stop(self) -> None:
-        """Stop reading and close the connections; a request under way is not waited for longer than a few seconds."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(_STOP_SECONDS)
-        self._client.close()
+        """Stop reading and close the connections; requests under way are not waited for longer than a moment."""
+        self._bucket.close()
+        self.objects.stop()
+        self._refresher.stop()
+        for client in {self._client, self._lister}:
+            client.close()
 
     def check(self) -> str | None:
         """Say why the cluster cannot be used yet; None when it can."""
         return self.mapper.problem
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._read()
-            self._stopping.wait(self._interval if self.mapper.problem is None else self._retry)
-
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Read the resources; the old ones stay where that fails."""
         try:
-            table = read_resources(self._client, logger=self._logger)
+            table = self._resources.read()
         except ClusterError as error:
-            self._report(str(error))
-            return
+            self.mapper.failed(str(error))
+            self._retries.failed(str(error))
+            return False
         except Exception:
             # The thread must outlive a mistake of ours: nobody would start it again.
             self._logger.exception("discovery failed")
             self.mapper.failed("an internal error, which the log has")
-            return
+            return False
         self.mapper.replace(table)
-        self._last_problem = ""
-        self._logger.info("discovery: the cluster has %d resources", len(table.mappings))
-
-    def _report(self, problem: str) -> None:
-        """Log a problem once, not at every try."""
-        self.mapper.failed(problem)
-        if problem != self._last_problem:
-            self._logger.warning("discovery: %s", problem)
-        self._last_problem = problem
+        self._retries.answered()
+        if len(table.mappings) != self._known:
+            self._logger.info("discovery: the cluster has %d resources", len(table.mappings))
+        self._known = len(table.mappings)
+        return True

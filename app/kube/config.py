@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import socket
 import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +21,10 @@ __all__ = ["ClusterConfigError", "in_cluster", "load_client"]
 
 # Where Kubernetes mounts the account of a pod (client-go `rest.InClusterConfig`).
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_CONNECTIONS = 10
+# How many idle connections are kept: one for each watch that there may be, and some.
+_CONNECTIONS = 80
+# A cluster that is gone without a word is noticed within a minute, while nothing but a watch is under way.
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 # What a kubeconfig of another shape makes the client library raise, besides its own exception.
 _MALFORMED = (ConfigException, OSError, AttributeError, LookupError, TypeError, ValueError)
 
@@ -50,6 +54,7 @@ def load_client(kubeconfig: str, *, environ: Mapping[str, str] = os.environ, acc
         raise ClusterConfigError("no kubeconfig is named, and this is not a pod with a service account")
     configuration.connection_pool_maxsize = _CONNECTIONS
     configuration.retries = False
+    configuration.socket_options = _socket_options()
     client = ApiClient(configuration)
     client.user_agent = _user_agent()
     return client
@@ -111,6 +116,15 @@ def _follow_token(path: Path, configuration: Configuration) -> None:
         configuration.api_key["BearerToken"] = f"Bearer {path.read_text(encoding='utf-8').strip()}"
 
     configuration.refresh_api_key_hook = refresh
+
+
+def _socket_options() -> list[tuple[int, int, int]]:
+    """Give urllib3's own options, which ours replace, and keepalive as far as the platform has it."""
+    options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, value in _KEEPALIVE.items():
+        if hasattr(socket, name):
+            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    return options
 
 
 def _user_agent() -> str:

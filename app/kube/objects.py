@@ -1,64 +1,125 @@
-"""Which objects exist in a cluster: a LIST of their metadata, selected by the cluster, page by page."""
+"""Which objects exist in a cluster: from watch caches, one for each resource that is asked for."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from http import HTTPStatus
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 
 from app.errors import ServiceUnavailableError
-from app.kube.client import ClusterClient, ClusterError
-from app.model.resources import NamespacedName, RESTMapping
+from app.kube.cache import CachePolicy, ObjectCache
+from app.kube.client import ClusterClient
+from app.model.resources import GroupVersionResource, NamespacedName, RESTMapping
 from app.model.selectors import Selector
 
 __all__ = ["ClusterObjects"]
 
-_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-_PAGE = 500
-# The names a namespace can have; another one must not become part of a path ("..").
-_NAMESPACE = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-# No such resource (any more), or one that cannot be listed, as TokenReview.
-_NOTHING_TO_LIST = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
+_STOP_SECONDS = 2.0
 
 
 class ClusterObjects:
-    """Asks the cluster on every call."""
+    """Answers from memory; only the first read of a resource waits for the cluster.
 
-    def __init__(self, client: ClusterClient) -> None:
+    A cache starts with the first read of its resource and stops when nobody has read it for a while. There are only
+    so many: for one more, the one that was read longest ago stops. Nothing starts before `start`.
+    """
+
+    def __init__(
+        self,
+        client: ClusterClient,
+        *,
+        logger: logging.Logger,
+        policy: CachePolicy | None = None,
+        on_missing: Callable[[], object] = lambda: None,
+    ) -> None:
         self._client = client
+        self._logger = logger
+        self._policy = policy or CachePolicy()
+        self._on_missing = on_missing
+        self._lock = threading.Lock()
+        self._running = False
+        # In the order in which they were read last, with that time.
+        self._caches: OrderedDict[GroupVersionResource, ObjectCache] = OrderedDict()
+        self._last_reads: dict[ObjectCache, float] = {}
+
+    def start(self) -> None:
+        """Allow caches to start."""
+        self._running = True
+
+    def stop(self) -> None:
+        """Stop all caches; a request under way is not waited for longer than a moment."""
+        with self._lock:
+            self._running = False
+            caches = list(self._caches.values())
+            self._caches.clear()
+            self._last_reads.clear()
+        for cache in caches:
+            cache.stop()
+        deadline = time.monotonic() + _STOP_SECONDS
+        for cache in caches:
+            cache.join(max(0.0, deadline - time.monotonic()))
 
     def list_names(
         self, mapping: RESTMapping, *, namespace: str, selector: Selector, timeout: float
     ) -> Sequence[NamespacedName]:
         """List the objects whose labels match, sorted by namespace, then name; namespace "" means every one.
 
-        Raises ServiceUnavailableError when the cluster does not say.
+        Raises ServiceUnavailableError when the cluster does not say within `timeout` seconds.
         """
-        if namespace and not _NAMESPACE.fullmatch(namespace):
-            return ()
-        try:
-            return sorted(self._names(_path(mapping, namespace), str(selector)))
-        except ClusterError as error:
-            if error.status in _NOTHING_TO_LIST:
-                return ()
-            raise ServiceUnavailableError(f"the cluster does not list {mapping.group_resource}: {error}") from error
+        return self._cache(mapping).select(namespace, selector, timeout=timeout)
 
-    def _names(self, path: str, selector: str) -> Iterator[NamespacedName]:
-        query = {"limit": str(_PAGE)}
-        if selector:
-            query["labelSelector"] = selector
-        while True:
-            _, page = self._client.get_json(path, accept=_METADATA_LIST, query=query)
-            for item in page.get("items") or ():
-                metadata = item["metadata"]
-                yield NamespacedName(metadata.get("namespace", ""), metadata["name"])
-            following = page.get("metadata", {}).get("continue")
-            if not following:
-                return
-            query["continue"] = following
+    def _cache(self, mapping: RESTMapping) -> ObjectCache:
+        """Give the cache of a resource, and start it if there is none."""
+        with self._lock:
+            if not self._running:
+                raise ServiceUnavailableError("the objects of the cluster are not read: the server is not running")
+            cache = self._caches.get(mapping.resource)
+            too_many = self._make_room() if cache is None else None
+            if cache is None:
+                cache = self._caches[mapping.resource] = self._make(mapping)
+                cache.start()
+            self._caches.move_to_end(mapping.resource)
+            self._last_reads[cache] = time.monotonic()
+        if too_many is not None:
+            too_many.stop()
+        return cache
 
+    def _make(self, mapping: RESTMapping) -> ObjectCache:
+        self._logger.info("the objects of %s are listed and watched from now on", mapping.group_resource)
+        return ObjectCache(
+            self._client,
+            mapping,
+            policy=self._policy,
+            may_end=self._retire,
+            on_missing=self._on_missing,
+            logger=self._logger,
+        )
 
-def _path(mapping: RESTMapping, namespace: str) -> str:
-    group, version, plural = mapping.resource.group, mapping.resource.version, mapping.resource.resource
-    root = f"/apis/{group}/{version}" if group else f"/api/{version}"
-    return f"{root}/namespaces/{namespace}/{plural}" if namespace else f"{root}/{plural}"
+    def _make_room(self) -> ObjectCache | None:
+        if len(self._caches) < self._policy.most_caches:
+            return None
+        _, oldest = self._caches.popitem(last=False)
+        del self._last_reads[oldest]
+        self._logger.warning(
+            "more than %d resources are read by selector: the cache of %s, which was read longest ago, stops",
+            self._policy.most_caches,
+            oldest.mapping.group_resource,
+        )
+        return oldest
+
+    def _retire(self, cache: ObjectCache) -> bool:
+        """Let a cache go that nobody has read for a while: from then on a read starts a new one."""
+        # Without the lock, since every event asks: what is wrong here is only late.
+        if time.monotonic() - self._last_reads.get(cache, 0.0) < self._policy.idle:
+            return False
+        with self._lock:
+            last_read = self._last_reads.get(cache)
+            if last_read is None:
+                return True
+            if time.monotonic() - last_read < self._policy.idle:
+                return False
+            del self._caches[cache.mapping.resource], self._last_reads[cache]
+        self._logger.info("nobody reads the objects of %s: they are not watched any more", cache.mapping.group_resource)
+        return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from app.errors import ResourceNotFoundError, ServiceUnavailableError
 from app.model.groups import METRICS_GROUPS
@@ -37,9 +37,13 @@ class ResourceTable:
         self.mappings = tuple(unique.values())
         self._by_name = by_name
 
+    def find(self, resource: GroupResource) -> RESTMapping | None:
+        """Find a resource by plural or singular name, group optional."""
+        return self._by_name.get(resource)
+
     def mapping_for(self, resource: GroupResource) -> RESTMapping:
         """Find a resource by plural or singular name, group optional. Raises ResourceNotFoundError."""
-        mapping = self._by_name.get(resource)
+        mapping = self.find(resource)
         if mapping is None:
             raise ResourceNotFoundError(resource, (known.group_resource for known in self.mappings))
         return mapping
@@ -50,9 +54,14 @@ def _is_candidate(mapping: RESTMapping) -> bool:
 
 
 class ClusterMapper:
-    """The newest table that was read from the cluster; one thread replaces it, any thread asks."""
+    """The newest table that was read from the cluster; one thread replaces it, any thread asks.
 
-    def __init__(self) -> None:
+    `refresh` has the cluster read again for a name that the table does not have, waits for that, and gives False
+    where there was none: it decides how long and how often.
+    """
+
+    def __init__(self, refresh: Callable[[], bool] = lambda: False) -> None:
+        self._refresh = refresh
         self._table: ResourceTable | None = None
         self._cause = "reading has not started"
 
@@ -70,14 +79,17 @@ class ClusterMapper:
         self._cause = cause
 
     def mapping_for(self, resource: GroupResource) -> RESTMapping:
-        """Find a resource, from memory.
+        """Find a resource: from memory, and one that was unknown in the cluster as it is now.
 
         Raises ResourceNotFoundError, and ServiceUnavailableError as long as nothing was read.
         """
         table = self._table
         if table is None:
             raise ServiceUnavailableError(self._missing())
-        return table.mapping_for(resource)
+        mapping = table.find(resource)
+        if mapping is None and self._refresh():
+            table = self._table or table
+        return mapping or table.mapping_for(resource)
 
     def _missing(self) -> str:
         return f"the cluster's resources have not been read yet: {self._cause}"

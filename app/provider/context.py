@@ -17,7 +17,7 @@ __all__ = ["ObjectLister", "ProviderContext", "RESTMapper", "RequestContext"]
 
 
 class RESTMapper(Protocol):
-    """Knows the cluster's resources: answers from memory, never waits for the cluster."""
+    """Knows the cluster's resources, from memory; only a name that it does not know is looked up, for a moment."""
 
     def mapping_for(self, resource: GroupResource) -> RESTMapping:
         """Find a resource by plural or singular name, group optional.

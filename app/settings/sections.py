@@ -10,6 +10,8 @@ from typing import Any
 
 from marshmallow import fields, validate
 
+from app.settings.durations import Duration, DurationField
+
 __all__ = [
     "ENVIRONMENT_PREFIX",
     "ClusterSettings",
@@ -69,6 +71,22 @@ class ClusterSettings:
     """The cluster whose objects have metrics; without one the server is standalone."""
 
     kubeconfig: str = _setting("", fields.String(), "The kubeconfig of the cluster; in a pod its own account is used.")
+    lister_kubeconfig: str = _setting(
+        "", fields.String(), "The kubeconfig with which objects are listed and watched; --kubeconfig by default."
+    )
+    discovery_interval: float = _setting(
+        Duration(600), DurationField(least=1), "How often the cluster's resources are read again."
+    )
+    client_qps: float = _setting(
+        20.0,
+        fields.Float(validate=validate.Range(0.1, 10_000)),
+        "How many requests a second are sent to the cluster in the long run.",
+    )
+    client_burst: int = _setting(
+        40,
+        fields.Integer(validate=validate.Range(1, 10_000)),
+        "How many requests may be sent to the cluster at once, beyond --client-qps.",
+    )
     objects: str = _setting("", fields.String(), "Standalone: a file with the objects that exist (Kubernetes YAML).")
     in_cluster: bool = False
 
@@ -101,6 +119,9 @@ class LoggingSettings:
     """What is logged."""
 
     v: int = _setting(2, fields.Integer(validate=validate.Range(0, 10)), "Verbosity, as klog counts: 2 is the default.")
+    log_format: str = _setting(
+        "text", fields.String(validate=validate.OneOf(["text", "json"])), "How a line of the log looks: text or json."
+    )
 
 
 @dataclass(frozen=True, slots=True)

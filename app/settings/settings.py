@@ -87,12 +87,17 @@ class Settings:
             ("--tls-cert-file", serving.tls_cert_file),
             ("--tls-private-key-file", serving.tls_private_key_file),
             ("--kubeconfig", cluster.kubeconfig),
+            ("--lister-kubeconfig", cluster.lister_kubeconfig),
             ("--objects", cluster.objects),
         ):
             if path and not os.access(path, os.R_OK):
                 problems.append(f"{flag}={path}: there is no such file, or it cannot be read")
         if cluster.objects and not cluster.standalone:
             problems.append(f"--objects={cluster.objects}: a cluster has its own objects; leave it out there")
+        if cluster.lister_kubeconfig and cluster.standalone:
+            problems.append(
+                f"--lister-kubeconfig={cluster.lister_kubeconfig}: there is no cluster; name it with --kubeconfig"
+            )
         if not self.providers:
             problems.append("no provider is configured: name one with --provider, or list them in --config")
         return problems + _duplicates(provider.name for provider in self.providers)

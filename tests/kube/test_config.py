@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -149,3 +150,22 @@ def test_a_pod_is_known_by_its_address_and_its_token(
     if not mounted:
         (account / "token").unlink()
     assert in_cluster(environ=environ, account=account) is expected
+
+
+def test_a_cluster_that_is_gone_without_a_word_is_noticed(client: ClusterClient, fake_cluster: FakeCluster) -> None:
+    """Keepalive is on while a watch is silent, and small requests are not held back."""
+    response = client.open("/api/v1/pods", accept="*/*", query={"watch": "true"}, silence=60)
+    connection = response.connection
+    assert connection is not None
+    options = {
+        name: connection.sock.getsockopt(level, getattr(socket, name))
+        for level, name in (
+            (socket.SOL_SOCKET, "SO_KEEPALIVE"),
+            (socket.IPPROTO_TCP, "TCP_NODELAY"),
+            (socket.IPPROTO_TCP, "TCP_KEEPIDLE"),
+        )
+    }
+    timeout = connection.sock.gettimeout()
+    response.close()
+    assert options == {"SO_KEEPALIVE": 1, "TCP_NODELAY": 1, "TCP_KEEPIDLE": 30}
+    assert timeout == 60

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.kube.client import ClusterClient, ClusterError
-from app.kube.discovery import read_resources
+from app.kube.discovery import ResourceReader
 from app.kube.restmapper import ResourceTable
 from app.kube.standard import standard_resources
 from tests.kube.conftest import FakeCluster
@@ -85,7 +85,7 @@ def test_a_real_cluster_is_read_in_two_requests(
 ) -> None:
     for path, document in recorded_discovery.items():
         fake_cluster.answer(path, document, media_type=V2)
-    table = read_resources(client, logger=LOGGER)
+    table = ResourceReader(client, logger=LOGGER).read()
     assert table.mappings == standard_resources().mappings
     assert fake_cluster.paths == ["/api", "/apis"]
     accepted = fake_cluster.requests[0][2]["Accept"].split(",")
@@ -112,7 +112,7 @@ def test_aggregated_discovery_keeps_order_and_leaves_out_what_is_no_candidate(
         ),
         media_type=media_type,
     )
-    table = read_resources(client, logger=LOGGER)
+    table = ResourceReader(client, logger=LOGGER).read()
     assert names(table) == ["/v1/pods", "example.com/v2/widgets", "example.com/v1/olds"]
     assert [(found.singular, found.namespaced) for found in table.mappings] == [
         ("pod", True),
@@ -144,15 +144,16 @@ def test_a_stale_group_costs_only_itself(
     apps = group("apps", ("v1", "Current", [resource("deployments", "Deployment")]))
     fake_cluster.answer("/api", CORE, media_type=V2)
     fake_cluster.answer("/apis", groups(group("example.com", ("v1", "Stale", resources)), apps), media_type=V2)
-    assert names(read_resources(client, logger=LOGGER)) == found
-    assert ("does not know the resources of example.com/v1" in caplog.text) is logged
+    assert names(ResourceReader(client, logger=LOGGER).read()) == found
+    expected = "the resources of example.com/v1 cannot be read, 0 are known from before: the cluster calls them stale"
+    assert (expected in caplog.text) is logged
 
 
 def test_legacy_discovery_asks_each_group_but_the_metrics_groups(
     client: ClusterClient, fake_cluster: FakeCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
     serve_legacy(fake_cluster)
-    table = read_resources(client, logger=LOGGER)
+    table = ResourceReader(client, logger=LOGGER).read()
     assert names(table) == [
         "/v1/pods",
         "/v1/nodes",
@@ -172,7 +173,7 @@ def test_a_group_whose_list_is_none_costs_only_itself(
 ) -> None:
     serve_legacy(fake_cluster)
     fake_cluster.answer("/apis/apps/v1", {"resources": [{"kind": "Deployment"}]})
-    assert "apps/v1/deployments" not in names(read_resources(client, logger=LOGGER))
+    assert "apps/v1/deployments" not in names(ResourceReader(client, logger=LOGGER).read())
     assert "GET /apis/apps/v1: the answer is not a list of resources" in caplog.text
 
 
@@ -192,7 +193,7 @@ def test_without_the_core_or_the_groups_there_is_no_table(
     serve_legacy(fake_cluster)
     fake_cluster.answer(path, body, media_type=media_type)
     with pytest.raises(ClusterError, match=f"GET {path}: the answer is not a"):
-        read_resources(client, logger=LOGGER)
+        ResourceReader(client, logger=LOGGER).read()
 
 
 @pytest.mark.parametrize("path", ["/api", "/api/v1", "/apis"])
@@ -200,4 +201,26 @@ def test_a_refused_root_is_an_error(client: ClusterClient, fake_cluster: FakeClu
     serve_legacy(fake_cluster)
     fake_cluster.refuse(path, 403, "no")
     with pytest.raises(ClusterError, match=f"GET {path}: 403 Forbidden: no"):
-        read_resources(client, logger=LOGGER)
+        ResourceReader(client, logger=LOGGER).read()
+
+
+def test_what_was_known_of_a_group_outlives_its_being_stale(
+    client: ClusterClient, fake_cluster: FakeCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake_cluster.answer("/api", CORE, media_type=V2)
+    reader = ResourceReader(client, logger=LOGGER)
+    widgets = [resource("widgets", "Widget")]
+    for freshness, found in (("Current", widgets), ("Stale", None), ("Stale", None), ("Current", widgets)):
+        fake_cluster.answer("/apis", groups(group("example.com", ("v1", freshness, found))), media_type=V2)
+        assert names(reader.read()) == ["/v1/pods", "example.com/v1/widgets"]
+    assert caplog.text.count("the resources of example.com/v1 cannot be read, 1 are known from before") == 1
+    fake_cluster.answer("/apis", groups(), media_type=V2)
+    assert names(reader.read()) == ["/v1/pods"]
+
+
+def test_what_was_known_of_a_group_outlives_its_error(client: ClusterClient, fake_cluster: FakeCluster) -> None:
+    serve_legacy(fake_cluster)
+    reader = ResourceReader(client, logger=LOGGER)
+    before = names(reader.read())
+    fake_cluster.refuse("/apis/apps/v1", 503, "the server is currently unable to handle the request")
+    assert names(reader.read()) == before

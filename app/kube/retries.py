@@ -1,0 +1,40 @@
+"""Failures in a row: how long to pause after each, and what the log says of them."""
+
+from __future__ import annotations
+
+import logging
+import random
+
+__all__ = ["Retries"]
+
+
+class Retries:
+    """Counts what fails in a row; the pause doubles each time, up to a limit, and the log has each problem once."""
+
+    def __init__(self, what: str, *, first: float, most: float, logger: logging.Logger) -> None:
+        self.count = 0
+        self.problem = ""
+        self._what = what
+        self._first = first
+        self._most = most
+        self._logger = logger
+
+    def failed(self, problem: str) -> float:
+        """Count one more, and give the seconds to pause: not the same for everybody, who all lost the same server."""
+        self.count += 1
+        if problem != self.problem:
+            self._logger.warning("%s: %s", self._what, problem)
+        self.problem = problem
+        # The exponent is bounded: a float is not.
+        pause = min(self._most, self._first * 2.0 ** min(self.count - 1, 30))
+        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+
+    def answered(self) -> None:
+        """Take note that it goes again; the count stays until that has proved to last."""
+        if self.problem:
+            self._logger.info("%s: the cluster answers again", self._what)
+        self.problem = ""
+
+    def lasted(self) -> None:
+        """Begin to count anew."""
+        self.count = 0
