@@ -1,45 +1,37 @@
-"""`/openapi/v2` and `/openapi/v3`: small valid documents, made once, with an ETag."""
+"""`/openapi/v2`, `/openapi/v3` and what it links, made once and from memory afterwards, with an ETag."""
 
 from __future__ import annotations
 
-import hashlib
 from email.utils import formatdate
-from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header, parse_options_header
 
 from app.blueprints import responses
 from app.discovery import Encoded
-from app.errors import NotFoundError
-from app.schemas.encoders import JSON, encode
-from app.schemas.table import API_VERSIONS
+from app.errors import NotAcceptableError, NotFoundError
+from app.openapi import OpenAPIDocuments
+from app.openapi.documents import digest
+from app.schemas.encoders import JSON
 
 __all__ = ["blueprint"]
+
+_JSON_NAMES = {JSON, "application/*", "*/*"}
 
 
 def blueprint(version: str) -> Blueprint:
     """Make the routes of a server of this version."""
     routes = Blueprint("openapi", __name__, url_prefix="/openapi")
-    info = {"title": "metrics-apiserver", "version": f"v{version}"}
-    v2 = _encoded({"swagger": "2.0", "info": info, "paths": {}, "definitions": {}})
-    v3 = {
-        f"apis/{row.group_version}": _encoded({"openapi": "3.0.0", "info": info, "paths": {}, "components": {}})
-        for row in API_VERSIONS
-    }
-    index = _encoded(
-        {
-            "paths": {
-                path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={document.etag.strip(chr(34))}"}
-                for path, document in v3.items()
-            }
-        }
-    )
-    started = formatdate(usegmt=True)
+    documents = OpenAPIDocuments.of(version)
+    v2, index = _encoded(documents.v2), _encoded(documents.index)
+    v3 = {path: _encoded(body) for path, body in documents.v3.items()}
+    made = formatdate(usegmt=True)
 
     def answer(encoded: Encoded) -> Response:
-        responses.negotiated()
+        _check_accept(request.headers.get("Accept", ""))
         response = responses.conditional(encoded, JSON)
-        response.headers["Last-Modified"] = started
+        response.headers["Last-Modified"] = made
         return response
 
     @routes.get("/v2")
@@ -52,6 +44,8 @@ def blueprint(version: str) -> Blueprint:
 
     @routes.get("/v3/<path:path>")
     def get_v3(path: str) -> Response:
+        # `?hash=` of a document that is no more gets the one that is. The reference redirects, which kube-apiserver
+        # turns into a 502 (--aggregator-reject-forwarding-redirect); and nobody keeps it, as it may not be cached.
         if path not in v3:
             raise NotFoundError.for_path()
         return answer(v3[path])
@@ -59,6 +53,13 @@ def blueprint(version: str) -> Blueprint:
     return routes
 
 
-def _encoded(document: dict[str, Any]) -> Encoded:
-    body = encode(document)
-    return Encoded(body, f'"{hashlib.sha256(body).hexdigest()}"')
+def _encoded(body: bytes) -> Encoded:
+    return Encoded(body, f'"{digest(body)}"')
+
+
+def _check_accept(accept: str) -> None:
+    """Refuse a client that reads no JSON: no other form is here, as upstream's protobuf. Raises NotAcceptableError."""
+    clauses = parse_accept_header(accept, MIMEAccept)
+    names = {parse_options_header(clause)[0] for clause, quality in clauses if quality > 0}
+    if accept.strip() and not names & _JSON_NAMES:
+        raise NotAcceptableError((JSON,))

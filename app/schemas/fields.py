@@ -9,7 +9,7 @@ from marshmallow import ValidationError, fields, missing
 
 from app.model.quantity import Quantity, QuantityError
 
-__all__ = ["OptionalInteger", "OptionalList", "OptionalMapping", "OptionalString", "QuantityField", "Time"]
+__all__ = ["OptionalInteger", "OptionalList", "OptionalMapping", "OptionalString", "QuantityField", "Time", "described"]
 
 
 class LeftOutWhenEmpty(fields.Field[Any]):
@@ -65,3 +65,8 @@ class QuantityField(fields.Field[Quantity]):
             return Quantity.of(value)
         except (QuantityError, TypeError) as error:
             raise ValidationError(str(error)) from error
+
+
+def described(text: str) -> dict[str, str]:
+    """Give a field's metadata: OpenAPI shows the text."""
+    return {"description": text}
