@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import version as distribution_version
 
 from flask import Flask
@@ -21,16 +23,19 @@ from app.blueprints import (
     process,
     write_metrics,
 )
+from app.blueprints.observation import Observation
 from app.discovery import Discovery
 from app.dispatch.router import Router
 from app.kube.cluster import Cluster
 from app.kube.config import load_client
+from app.kube.limits import TokenBucket
 from app.kube.manifests import load_objects
 from app.kube.standalone import StandaloneCluster
 from app.model.clock import Clock, SystemClock
+from app.model.groups import CUSTOM_METRICS, EXTERNAL_METRICS
 from app.provider import ProviderContext
 from app.registry import ConfiguredProvider
-from app.schemas.table import GROUPS, versions_of
+from app.schemas.table import API_VERSIONS, GROUPS, versions_of
 from app.settings import ClusterSettings, Settings
 from app.telemetry import Telemetry
 
@@ -38,6 +43,8 @@ __all__ = ["DISTRIBUTION", "MAX_BODY_BYTES", "MetricsServer", "create_app"]
 
 DISTRIBUTION = "metrics-apiserver"
 MAX_BODY_BYTES = 1 << 20
+# What the providers may take together to stop; it fits into the application's share of the graceful timeout.
+STOP_SECONDS = 2.5
 
 logger = logging.getLogger("metrics_apiserver")
 
@@ -73,14 +80,15 @@ class MetricsServer(Flask):
         self._draining.set()
 
     def stop(self) -> None:
-        """Stop what `start` started; one provider that fails to stop does not keep the others running."""
+        """Stop what `start` started; a provider that fails to stop, or hangs, does not keep the others running."""
         self.drain()
         self.discovery.stop()
-        for configured in reversed(self.providers):
-            try:
-                configured.provider.stop()
-            except Exception:
-                logger.exception("provider %s failed to stop", configured.name)
+        stopping = [(each.name, _in_background(partial(_stop_provider, each))) for each in reversed(self.providers)]
+        deadline = time.monotonic() + STOP_SECONDS
+        for name, thread in stopping:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                logger.warning("provider %s has not stopped within %g s: it is left behind", name, STOP_SECONDS)
         self.cluster.stop()
 
     def shutdown_check(self) -> str | None:
@@ -88,10 +96,23 @@ class MetricsServer(Flask):
         return "the server is stopping" if self._draining.is_set() else None
 
 
+def _in_background(function: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=function, daemon=True)
+    thread.start()
+    return thread
+
+
+def _stop_provider(configured: ConfiguredProvider) -> None:
+    try:
+        configured.provider.stop()
+    except Exception:
+        logger.exception("provider %s failed to stop", configured.name)
+
+
 def create_app(settings: Settings, *, clock: Clock | None = None) -> MetricsServer:
     """Build the server of these settings. Raises ProviderError, or ValueError with a sentence for a bad cluster."""
     clock = clock or SystemClock()
-    telemetry = Telemetry(CollectorRegistry())
+    telemetry = Telemetry(CollectorRegistry(), api_versions=[(row.group, row.version) for row in API_VERSIONS])
     cluster = _cluster(settings.cluster)
 
     def make_context(name: str) -> ProviderContext:
@@ -111,8 +132,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> MetricsServ
         named, mapper=cluster.mapper, limit=settings.discovery.discovery_limit, telemetry=telemetry, logger=logger
     )
     server = MetricsServer(cluster=cluster, providers=providers, discovery=discovery)
-    _route(server, router, telemetry)
-    logger.info("%s", settings.cluster.mode)
+    _route(server, router, telemetry, clock)
+    server.wsgi_app = Observation(server.wsgi_app, telemetry.requests, clock)  # type: ignore[method-assign]
     for configured in providers:
         logger.info(
             "provider %s: %s of %s %s", configured.name, configured.kind, configured.distribution, configured.version
@@ -123,17 +144,24 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> MetricsServ
 def _cluster(settings: ClusterSettings) -> Cluster | StandaloneCluster:
     if settings.standalone:
         return StandaloneCluster(load_objects(settings.objects) if settings.objects else [])
-    return Cluster(load_client(settings.kubeconfig), logger=logger)
+    return Cluster(
+        load_client(settings.kubeconfig),
+        lister=load_client(settings.lister_kubeconfig) if settings.lister_kubeconfig else None,
+        bucket=TokenBucket(settings.client_qps, settings.client_burst),
+        interval=settings.discovery_interval,
+        logger=logger,
+    )
 
 
-def _route(server: MetricsServer, router: Router, telemetry: Telemetry) -> None:
+def _route(server: MetricsServer, router: Router, telemetry: Telemetry, clock: Clock) -> None:
     version = distribution_version(DISTRIBUTION)
     live: Mapping[str, probes.Check] = {"ping": lambda: None}
     ready = {**live, "rest-mapping": server.cluster.check, "shutdown": server.shutdown_check}
     failures.register(server, logger)
     server.register_blueprint(groups.blueprint(lambda: server.discovery.documents, lambda: _paths(server, ready)))
-    server.register_blueprint(custom_metrics.blueprint(router))
-    server.register_blueprint(external_metrics.blueprint(router))
+    served = telemetry.freshness
+    server.register_blueprint(custom_metrics.blueprint(router, served.observer(CUSTOM_METRICS, clock.now)))
+    server.register_blueprint(external_metrics.blueprint(router, served.observer(EXTERNAL_METRICS, clock.now)))
     server.register_blueprint(write_metrics.blueprint(router, server.discovery.refresh_soon))
     server.register_blueprint(openapi.blueprint(version))
     server.register_blueprint(probes.blueprint(live, ready))

@@ -12,6 +12,7 @@ from app.query import parse_custom_metric
 __all__ = ["blueprint"]
 
 
-def blueprint(router: Router) -> Blueprint:
+def blueprint(router: Router, served: metric_reads.Served) -> Blueprint:
     """Make the routes of every version of the custom metrics API."""
-    return metric_reads.blueprint("custom_metrics", CUSTOM_METRICS, parse_custom_metric, router.read_custom)
+    read = router.read_custom
+    return metric_reads.blueprint("custom_metrics", CUSTOM_METRICS, parse_custom_metric, read, served)

@@ -12,6 +12,7 @@ from app.query import parse_external_metric
 __all__ = ["blueprint"]
 
 
-def blueprint(router: Router) -> Blueprint:
+def blueprint(router: Router, served: metric_reads.Served) -> Blueprint:
     """Make the routes of every version of the external metrics API."""
-    return metric_reads.blueprint("external_metrics", EXTERNAL_METRICS, parse_external_metric, router.read_external)
+    read = router.read_external
+    return metric_reads.blueprint("external_metrics", EXTERNAL_METRICS, parse_external_metric, read, served)

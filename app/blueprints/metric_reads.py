@@ -13,7 +13,9 @@ from app.errors import MethodNotAllowedError, NotFoundError
 from app.query import parse_parameters, split_path
 from app.schemas.table import api_version
 
-__all__ = ["blueprint"]
+__all__ = ["Served", "blueprint"]
+
+Served = Callable[[Sequence[Any]], None]
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 # `/apis/GROUP/VERSION` come before what the query grammar reads.
@@ -25,8 +27,9 @@ def blueprint(
     group: str,
     parse: Callable[[Sequence[str], Mapping[str, str]], Any],
     read: Callable[..., Sequence[Any]],
+    served: Served,
 ) -> Blueprint:
-    """Make the blueprint of a metric API: `parse` reads the query, `read` answers it."""
+    """Make the blueprint of a metric API: `parse` reads the query, `read` answers it, `served` is told the answer."""
     routes = Blueprint(name, __name__, url_prefix=f"/apis/{group}")
 
     def view(version: str, path: str) -> Response:  # noqa: ARG001 - `path` only matches; the raw one is read
@@ -38,7 +41,10 @@ def blueprint(
         query = parse(segments, parse_parameters(responses.raw_query()))
         if request.method != "GET":
             raise MethodNotAllowedError
-        return responses.document(row.dump_list(read(query, audit_id=audit_id())), media_type)
+        values = read(query, audit_id=audit_id())
+        document = row.dump_list(values)
+        served(values)
+        return responses.document(document, media_type)
 
     routes.add_url_rule(
         "/<version>/<path:path>", view_func=view, endpoint="read", methods=_METHODS, provide_automatic_options=False

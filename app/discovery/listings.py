@@ -117,6 +117,8 @@ class Discovery:
         listing.failing = False
         if (custom, external) != (listing.custom, listing.external):
             listing.custom, listing.external = custom, external
+            counts = len(custom), len(external)
+            self._logger.debug("discovery: provider %s lists %d custom, %d external metrics", listing.name, *counts)
             self._rebuild()
 
     def _custom(self, provider: CustomMetricsProvider) -> tuple[CustomMetricInfo, ...]:

@@ -25,6 +25,8 @@ __all__ = ["Router"]
 
 # What a provider may take for one read, until deadlines can be configured.
 DEADLINE_SECONDS = 10.0
+# Which provider had the values, for whom needs to know why an answer is what it is (-v 4).
+_ANSWERED, _PASSED = "audit-id %s: provider %s answers for %s", "audit-id %s: provider %s has nothing for %s"
 
 
 class Router:
@@ -33,8 +35,8 @@ class Router:
     def __init__(
         self, providers: Sequence[tuple[str, Provider]], *, mapper: RESTMapper, clock: Clock, logger: logging.Logger
     ) -> None:
-        self._custom = [provider for _, provider in providers if isinstance(provider, CustomMetricsProvider)]
-        self._external = [provider for _, provider in providers if isinstance(provider, ExternalMetricsProvider)]
+        self._custom = [(name, each) for name, each in providers if isinstance(each, CustomMetricsProvider)]
+        self._external = [(name, each) for name, each in providers if isinstance(each, ExternalMetricsProvider)]
         self._writable = next((provider for _, provider in providers if isinstance(provider, WritableMetrics)), None)
         self._mapper = mapper
         self._clock = clock
@@ -58,8 +60,9 @@ class Router:
     def read_external(self, query: ExternalMetricQuery, *, audit_id: str) -> Sequence[ExternalMetricValue]:
         """Answer a read of an external metric; an unknown one has no values."""
         context = self._context(audit_id)
-        for provider in self._external:
+        for owner, provider in self._external:
             values = provider.get_external_metric(context, query.namespace, query.metric_selector, query.info)
+            self._logger.debug(_ANSWERED if values else _PASSED, audit_id, owner, query.info.metric)
             if values:
                 return values
         return []
@@ -87,20 +90,25 @@ class Router:
     def _by_name(self, query: CustomMetricQuery, info: CustomMetricInfo, context: RequestContext) -> MetricValue:
         name = query.object_name
         not_found: NotFoundError = MetricNotFoundError(info.group_resource, info.metric, name.name)
-        for provider in self._custom:
+        for owner, provider in self._custom:
             try:
-                return provider.get_metric_by_name(context, name, info, query.metric_selector)
+                value = provider.get_metric_by_name(context, name, info, query.metric_selector)
             except NotFoundError as error:
+                self._logger.debug(_PASSED, context.audit_id, owner, info)
                 not_found = error
+            else:
+                self._logger.debug(_ANSWERED, context.audit_id, owner, info)
+                return value
         raise not_found
 
     def _by_selector(
         self, query: CustomMetricQuery, info: CustomMetricInfo, context: RequestContext
     ) -> Sequence[MetricValue]:
-        for provider in self._custom:
+        for owner, provider in self._custom:
             values = provider.get_metric_by_selector(
                 context, query.namespace, query.selector, info, query.metric_selector
             )
+            self._logger.debug(_ANSWERED if values else _PASSED, context.audit_id, owner, info)
             if values:
                 return values
         return []

@@ -14,7 +14,7 @@ from app import registry
 from app.serving.certificates import CertificateError, check_pair, ensure_certificate
 from app.serving.hooks import Hooks
 from app.serving.hooks import bind as _bind
-from app.serving.log import Log, level_name
+from app.serving.log import level_name, log_class
 from app.serving.tls import TLSError, build_context
 from app.serving.worker import Worker
 from app.settings import ServingSettings, Settings
@@ -116,7 +116,7 @@ forwarder_headers = ""
 forwarded_allow_ips = "192.0.2.1"
 header_map = "drop"
 
-logger_class = Log
+logger_class = log_class(_settings.logging, _settings.cluster.mode)
 loglevel = level_name(_settings.logging.v)
 errorlog = "-"
 accesslog = None

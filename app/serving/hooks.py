@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from app.serving.stopping import end, end_share, stop_share, within
 from app.serving.tls import TLSContext, build_context
 from app.settings import ServingSettings, Settings
 
@@ -59,9 +60,7 @@ class Hooks:
         """Say where the server is, and in the embedded default what to try."""
         server.log.info("serving at https://%s (certificate: %s)", bind(self._settings.serving), self._cert)
         if _embedded(self._settings):
-            lines = curl_lines(self._settings.serving, self._cert)
-            sys.stderr.write("\nTry:\n\n" + "".join(f"  {line}\n" for line in lines) + "\n")
-            sys.stderr.flush()
+            _show(curl_lines(self._settings.serving, self._cert), server, self._settings.logging.log_format)
 
     # In the worker.
 
@@ -73,9 +72,13 @@ class Hooks:
         _call(worker, "start")
 
     def worker_exit(self, _server: Any, worker: Any) -> None:
-        """Let the application end what it began."""
-        if self._started:
-            _call(worker, "stop")
+        """Let the application end what it began, and the process end whatever it left running."""
+        if not self._started:
+            return
+        seconds = stop_share(worker.graceful_timeout)
+        if not within(seconds, lambda: _call(worker, "stop")):
+            worker.log.warning("the application has not stopped within %g s", seconds)
+        end(end_share(worker.graceful_timeout))
 
     def ssl_context(self, _config: Any, _default_factory: Callable[[], Any]) -> TLSContext:
         """Give the context; gunicorn asks for every connection."""
@@ -101,6 +104,16 @@ def curl_lines(serving: ServingSettings, cert: Path) -> list[str]:
         f"curl {trust} -X POST -H 'Content-Type: application/json' -d '\"500m\"'"
         f" '{url}/write-metrics/{value.format('web-0')}'",
     ]
+
+
+def _show(lines: list[str], server: Any, log_format: str) -> None:
+    if log_format == "json":
+        # Whoever reads JSON reads nothing else.
+        for line in lines:
+            server.log.info("to try: %s", line)
+        return
+    sys.stderr.write("\nTry:\n\n" + "".join(f"  {line}\n" for line in lines) + "\n")
+    sys.stderr.flush()
 
 
 def _embedded(settings: Settings) -> bool:

@@ -1,46 +1,45 @@
-"""The log: gunicorn's and ours in one format, on stderr."""
+"""gunicorn's logger, which writes into the one log of the process."""
 
 from __future__ import annotations
 
 import logging
-import sys
-from typing import Any
+from typing import Any, ClassVar
 
 from gunicorn import glogging
 
-__all__ = ["Log", "level_name"]
+from app import logs
+from app.settings import LoggingSettings
 
-_WARNINGS_ONLY = 1
-_DEBUG = 4
+__all__ = ["Log", "level_name", "log_class"]
 
 
 def level_name(verbosity: int) -> str:
-    """Give gunicorn's level for a verbosity as klog counts."""
-    if verbosity <= _WARNINGS_ONLY:
-        return "warning"
-    return "debug" if verbosity >= _DEBUG else "info"
+    """Give gunicorn's level for a verbosity as klog counts; it has none below its debug."""
+    return logging.getLevelName(max(logs.level_of(verbosity), logging.DEBUG)).lower()
 
 
 class Log(glogging.Logger):  # type: ignore[misc]  # gunicorn ships no types
-    """gunicorn's logger, whose format and level also hold for the loggers of the application and its libraries."""
+    """gunicorn's logger without a handler of its own: the root logger's writes its lines and everybody's."""
 
-    error_fmt = "%(asctime)s.%(msecs)03d %(levelname)-7s [%(process)d] %(name)s: %(message)s"
-    datefmt = "%Y-%m-%dT%H:%M:%S"
+    settings: ClassVar[LoggingSettings] = LoggingSettings()
+    # Said before anything else is.
+    opening: ClassVar[str] = ""
+
+    def __init__(self, cfg: Any) -> None:
+        super().__init__(cfg)
+        if self.opening:
+            logging.getLogger("metrics_apiserver").info("%s", self.opening)
 
     def setup(self, cfg: Any) -> None:
         """Set the loggers up, again on a reload."""
         super().setup(cfg)
-        # Anew, not kept: gunicorn removes only the handlers of its own two loggers.
-        for handler in [handler for handler in logging.root.handlers if isinstance(handler, _Handler)]:
-            logging.root.removeHandler(handler)
-        handler = _Handler(sys.stderr)
-        handler.setFormatter(logging.Formatter(self.error_fmt, self.datefmt))
-        logging.root.addHandler(handler)
-        # Libraries' debug messages hold whole bodies, tokens among them.
-        logging.root.setLevel(max(self.loglevel, logging.INFO))
-        for name in ("app", "providers"):
-            logging.getLogger(name).setLevel(self.loglevel)
+        logs.configure(verbosity=self.settings.v, as_json=self.settings.log_format == "json")
+        for logger in (self.error_log, self.access_log):
+            for handler in list(logger.handlers):
+                logger.removeHandler(handler)
+            logger.propagate = True
 
 
-class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # generic for type checkers only
-    """Marks the handler as ours."""
+def log_class(settings: LoggingSettings, opening: str) -> type[Log]:
+    """Make the class that gunicorn makes its logger of: it can hand over nothing but its own configuration."""
+    return type("Log", (Log,), {"settings": settings, "opening": opening})

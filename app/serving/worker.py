@@ -12,7 +12,7 @@ import selectors
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -22,34 +22,19 @@ from gunicorn import http, sock
 from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers import gthread
 
+from app.serving.application import Application
 from app.serving.connection import HEAD_LIMIT, TLSConnection
 from app.serving.refusals import is_clients_mistake, refusal
+from app.serving.stopping import requests_share
 
-__all__ = ["HEADER_PAIRS", "Worker"]
+__all__ = ["Worker"]
 
-# The environ's key for the request's header fields, in order and not joined; a client's own start with HTTP_.
-HEADER_PAIRS = "metrics_apiserver.header_pairs"
 # How long a peer may take to close after our last word.
 _LINGER_SECONDS = 2.0
 # How long the rest of a body that nobody read is waited for before the connection is given up.
 _DRAIN_SECONDS = 0.1
 _PARK = object()
 _CLIENT_GONE = (errno.EAGAIN, errno.ECONNABORTED, errno.EPROTO)
-
-
-class Application:
-    """The WSGI application, called with the header pairs in its environ; in everything else it is the application."""
-
-    def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
-        self._app = app
-
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer a request."""
-        environ[HEADER_PAIRS] = environ["gunicorn.socket"].header_pairs
-        return self._app(environ, start_response)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._app, name)
 
 
 class Connection(gthread.TConn):  # type: ignore[misc]  # gunicorn ships no types
@@ -87,6 +72,9 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         super().__init__(*args, **kwargs)
         # Connections whose deadlines differ, so not gunicorn's queue; its own code only ever removes from it.
         self.pending_conns: set[Connection] = set()
+        # The whole of it, as the master counts; and when it is over for the requests.
+        self.graceful_timeout: int = self.cfg.graceful_timeout
+        self._end = 0.0
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -103,9 +91,17 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
 
     # Stopping.
 
+    def init_process(self) -> None:
+        """Serve until the end; the requests' share of the graceful timeout is what gunicorn's loop waits for."""
+        # This process's own copy of the configuration: the master keeps the whole.
+        self.cfg.set("graceful_timeout", requests_share(self.graceful_timeout))
+        super().init_process()
+
     def handle_exit(self, _signal: int, _frame: Any) -> None:
         """Begin to stop, on the main loop: the signal may have come while a lock is held."""
-        self.method_queue.defer(self._stop)
+        # A second signal may come when the queue is closed already.
+        if self.alive:
+            self.method_queue.defer(self._stop)
 
     def _stop(self) -> None:
         if self.alive:
@@ -113,17 +109,41 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
             if drain is not None:
                 drain()
             self.alive = False
+            self._stop_listening()
+            self._end = time.monotonic() + self.cfg.graceful_timeout + 0.01
+
+    def _stop_listening(self) -> None:
+        """Take what is in the backlog, and let the kernel refuse the next, as it does when the last process closes.
+
+        The master has closed, if all stops. On a reload it and the next worker listen on, and the next is theirs.
+        """
+        self.set_accept_enabled(False)
+        for listener in self.sockets:
+            while self.nr_conns < self.worker_connections and self._accept_one(listener):
+                pass
+            listener.close()
 
     # The main loop.
 
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Wait for events, and not beyond the end of the requests' time, which gunicorn sees once a second only."""
+        if not self.alive:
+            timeout = max(0.0, min(timeout, self._end - time.monotonic()))
+        super().wait_for_and_dispatch_events(timeout)
+
     def accept(self, listener: Any) -> None:
         """Accept a connection and wait for its first bytes, in the poller and not in a thread."""
+        if self.alive:
+            self._accept_one(listener)
+
+    def _accept_one(self, listener: Any) -> bool:
+        """Accept a connection, and say whether there was one."""
         try:
             client_sock, client_addr = listener.accept()
         except OSError as error:
             if error.errno not in _CLIENT_GONE:
                 self.log.warning("cannot accept a connection: %s", error.strerror)
-            return
+            return False
         conn = Connection(self.cfg, client_sock, client_addr, listener.getsockname())
         self.nr_conns += 1
         try:
@@ -131,8 +151,9 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         except Exception:
             self.log.exception("cannot set up a connection")
             self._drop(conn)
-            return
+            return True
         self._park(conn, self.on_pending_socket_readable)
+        return True
 
     def _park(self, conn: Connection, callback: Callable[[Connection, Any], None]) -> None:
         if not self.alive:

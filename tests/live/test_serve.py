@@ -68,7 +68,7 @@ def test_wrong_settings_stop_the_start_with_every_problem(tmp_path: Path) -> Non
         "--secure-port (METRICS_APISERVER_SECURE_PORT)=x",
         "--bind-address=0.0.0.0: this server does not authorize",
         f"typo in {config}: there is no such setting",
-        "there is no provider of the kind nowhere; installed are: writable",
+        "there is no provider of the kind nowhere; installed are: constant, sample, writable",
         "the options are wrong: x: Unknown field.",
     ):
         assert words in result.stderr

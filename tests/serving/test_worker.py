@@ -34,10 +34,13 @@ USED = [
     "handle_error",
     "handle_exit",
     "handle_request",
+    "init_process",
     "load_wsgi",
     "murder_pending",
     "on_client_socket_readable",
     "on_pending_socket_readable",
+    "set_accept_enabled",
+    "wait_for_and_dispatch_events",
 ]
 
 

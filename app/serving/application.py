@@ -1,0 +1,26 @@
+"""The WSGI application as the worker calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+__all__ = ["HEADER_PAIRS", "Application"]
+
+# The environ's key for the request's header fields, in order and not joined; a client's own start with HTTP_.
+HEADER_PAIRS = "metrics_apiserver.header_pairs"
+
+
+class Application:
+    """The WSGI application, called with the header pairs in its environ; in everything else it is the application."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
+        self._app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request."""
+        environ[HEADER_PAIRS] = environ["gunicorn.socket"].header_pairs
+        return self._app(environ, start_response)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._app, name)

@@ -1,0 +1,11 @@
+"""What this server tells about itself: Prometheus metrics on a registry that is handed in.
+
+What a client chooses (paths, names, methods) is never the value of a label: every label has a fixed set of values.
+Nothing here knows HTTP beyond a method, a path and a code.
+"""
+
+from app.telemetry.freshness import Freshness
+from app.telemetry.requests import InFlight, RequestMetrics
+from app.telemetry.telemetry import Telemetry
+
+__all__ = ["Freshness", "InFlight", "RequestMetrics", "Telemetry"]
