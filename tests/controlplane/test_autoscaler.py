@@ -87,6 +87,14 @@ def write(server: LiveServer, target: str, value: Any) -> None:
     assert answer.status == 200, answer
 
 
+@pytest.fixture(name="control_plane", scope="module", params=["newest", "previous"])
+def _control_plane(
+    request: pytest.FixtureRequest, control_plane: ControlPlane, previous_control_plane: ControlPlane
+) -> ControlPlane:
+    """The main job is done on either release of Kubernetes."""
+    return {"newest": control_plane, "previous": previous_control_plane}[request.param]
+
+
 @pytest.fixture(name="server", scope="module")
 def _server(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """The server in cluster mode, registered, and Available by its certificate."""
@@ -104,6 +112,12 @@ def _server(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactor
 def get(control_plane: ControlPlane, *what: str) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(control_plane.kubectl("get", *what, "--output=json").stdout)
     return document
+
+
+def test_release_is_the_one_meant(control_plane: ControlPlane, request: pytest.FixtureRequest) -> None:
+    """No test of this module runs twice on the same release by mistake."""
+    version = json.loads(control_plane.kubectl("get", "--raw", "/version").stdout)["gitVersion"]
+    assert version == {"newest": "v1.36.3", "previous": "v1.35.4"}[request.node.callspec.params["control_plane"]]
 
 
 def test_api_services_are_available_by_their_certificate(control_plane: ControlPlane, server: LiveServer) -> None:
