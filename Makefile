@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup run test lint format controlplane clean
+.PHONY: help setup run test test-python docs lint format controlplane bench bench-smoke clean
 help:
 	@echo "make run           serve with the embedded default: no cluster, loopback, self-signed certificate"
 	@echo "make test          pass every test, on a real control plane (built once, about ten minutes)"
+	@echo "make test-python   run the tests without the control plane with the newest Python found"
+	@echo "make docs          write docs/configuration.md from the settings and the providers' options"
 	@echo "make lint          ruff, mypy and the import contracts"
 	@echo "make format        let ruff format and mend what it can"
 	@echo "make controlplane  start a real Kubernetes control plane in .controlplane/ until Ctrl-C"
+	@echo "make bench         measure beside the Go reference, five minutes; make bench-smoke takes one"
 	@echo "make clean         remove what was made in this folder"
 
 setup: $(INSTALLED)
@@ -20,6 +23,7 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import ensurepip, venv' || { echo "$(PYTHON) has no venv module: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt setuptools
+	@rm -rf *.egg-info # an old one, found first in this folder, would hide new entry points
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable '.[test,lint]'
 	@touch $@
 
@@ -28,6 +32,14 @@ run: setup
 
 test: setup
 	$(BIN)/pytest
+
+# Every test but those of the control plane and of the packaging, with the newest Python of this machine.
+test-python: setup
+	$(MAKE) VENV=.venv-newest PYTHON="$$($(BIN)/python -m tests.packaging.interpreters)" setup
+	.venv-newest/bin/pytest --ignore=tests/controlplane --ignore=tests/packaging
+
+docs: setup
+	$(BIN)/python -m tests.configuration_page
 
 lint: setup
 	$(BIN)/ruff check
@@ -42,5 +54,11 @@ format: setup
 controlplane: setup
 	@exec $(BIN)/python -m tests.controlplane
 
+bench: setup
+	@exec $(BIN)/python -m benchmarks
+
+bench-smoke: setup
+	@exec $(BIN)/python -m benchmarks --smoke
+
 clean:
-	rm -rf $(VENV) .controlplane apiserver.local.config build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-newest .controlplane apiserver.local.config build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

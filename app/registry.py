@@ -13,6 +13,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError
 
+from app import ownership
 from app.provider import CustomMetricsProvider, ExternalMetricsProvider, Provider, ProviderContext
 from app.settings import ProviderSettings, flatten_messages
 
@@ -42,8 +43,8 @@ def installed() -> list[EntryPoint]:
 
 
 def check(providers: Sequence[ProviderSettings]) -> list[str]:
-    """Say what is wrong with the configured providers: names, classes, options. Empty when they can be built."""
-    problems = []
+    """Say what is wrong with the installation, and with the configured providers: names, classes, options."""
+    problems = ownership.check()
     for settings in providers:
         if not settings.kind:
             continue  # the configuration was refused for this entry already

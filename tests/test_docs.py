@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-import pytest
-
-from app.settings import Setting, settings_table
+from app import registry
+from app.settings import Settings
+from tests.configuration_page import PAGE, render
 
 DOCS = Path(__file__).parents[1] / "docs"
 RUNNING = (DOCS / "running.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("setting", settings_table(), ids=lambda setting: setting.flag)
-def test_every_setting_has_its_row(setting: Setting) -> None:
-    """Flag, variable and key, as they are."""
-    row = f"| `{setting.flag}` | `{setting.variable}` | `{setting.key}` |"
-    assert row in RUNNING
+def test_configuration_page_is_what_the_code_says() -> None:
+    """Settings, and the options of the shipped providers; `make docs` writes it anew."""
+    assert PAGE.read_text(encoding="utf-8") == render()
 
 
-def test_no_row_names_a_setting_that_is_not_there() -> None:
-    """A removed setting leaves the page too."""
-    rows = [line for line in RUNNING.splitlines() if line.startswith("| `-")]
-    extra = {"--provider", "--config"}
-    assert {row.split("`")[1] for row in rows} == {setting.flag for setting in settings_table()} | extra
+def test_configuration_files_of_the_page_are_right(tmp_path: Path) -> None:
+    """Each YAML block of the page, as --config, has no problem: settings, kinds and options."""
+    files = re.findall(r"```yaml\n(.*?)```", RUNNING, re.DOTALL)
+    assert len(files) == 2
+    for text in files:
+        config = tmp_path / "config.yaml"
+        config.write_text(text, encoding="utf-8")
+        settings, problems = Settings.load({"METRICS_APISERVER_CONFIG": str(config)})
+        assert problems + registry.check(settings.providers) == []

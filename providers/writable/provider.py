@@ -69,12 +69,19 @@ def _check_quantity(value: Any) -> None:
 class _ValueSchema(Schema):
     """A value of the configuration; without a resource it is of an external metric."""
 
-    metric = fields.String(required=True)
-    value = fields.Raw(required=True, validate=_check_quantity)
-    resource = fields.String()
-    name = fields.String()
-    namespace = fields.String(load_default="")
-    labels = fields.Dict(keys=fields.String(), values=fields.String(), load_default=dict)
+    metric = fields.String(required=True, metadata={"help": "The metric's name."})
+    value = fields.Raw(required=True, validate=_check_quantity, metadata={"help": "A quantity."})
+    resource = fields.String(metadata={"help": "The plural with its group; without it the metric is external."})
+    name = fields.String(metadata={"help": "The object's name; goes with `resource`."})
+    namespace = fields.String(
+        load_default="", metadata={"help": "Without it an object is root-scoped, an external value of every namespace."}
+    )
+    labels = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        load_default=dict,
+        metadata={"help": "The labels of the series."},
+    )
 
     @validates_schema
     def _names_one_object(self, data: Mapping[str, Any], **_: Any) -> None:
@@ -85,7 +92,9 @@ class _ValueSchema(Schema):
 class WritableOptions(Options):
     """`values`: what is there from the start, before anything is written."""
 
-    values = fields.List(fields.Nested(_ValueSchema), load_default=list)
+    values = fields.List(
+        fields.Nested(_ValueSchema), load_default=list, metadata={"help": "What is there from the start."}
+    )
 
 
 class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableMetrics):

@@ -23,14 +23,14 @@ API_SERVICES = {
 }
 
 
-def start(control_plane: ControlPlane, folder: Path) -> LiveServer:
-    """Start the server in cluster mode, with the writable provider."""
+def start(control_plane: ControlPlane, folder: Path, *, provider: str = "writable") -> LiveServer:
+    """Start the server in cluster mode, with one provider and its default options."""
     return LiveServer(
         folder,
         f"--kubeconfig={control_plane.kubeconfig}",
         f"--service-name={SERVICE}",
         f"--service-namespace={NAMESPACE}",
-        "--provider=writable",
+        f"--provider={provider}",
     )
 
 

@@ -1,0 +1,89 @@
+"""Writes docs/configuration.md from the settings and the shipped providers' schemas: `make docs`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from marshmallow import Schema, fields, missing
+
+from app import registry
+from app.provider import Provider
+from app.settings import settings_table
+
+__all__ = ["PAGE", "render"]
+
+PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
+DISTRIBUTION = "metrics-apiserver"
+HEAD = """\
+# Configuration
+
+This page is made of the code's own tables (`make docs`), and a test compares it with them. [running.md](running.md)
+explains how settings are given and what the two modes are.
+
+## Settings
+
+"""
+PROVIDERS = """
+`--provider NAME` (`METRICS_APISERVER_PROVIDER`, several with commas) names the providers, in the order in which they
+are asked, with default options. `--config FILE` (`METRICS_APISERVER_CONFIG`) names the file, whose `providers` is a
+list of `name`, `kind` and `options`.
+
+## Options of the shipped providers
+
+Options of another provider are told by its author; a wrong one stops the start.
+"""
+
+
+def render() -> str:
+    """Give the whole page."""
+    return "".join([HEAD, *_settings(), PROVIDERS, *_providers()])
+
+
+def _settings() -> Iterator[str]:
+    yield "| flag | variable | key in the file | default | |\n|---|---|---|---|---|\n"
+    for row in settings_table():
+        names = " | ".join(f"`{name}`" for name in (row.flag, row.variable, row.key))
+        yield f"| {names} |{_code(row.default)}| {_cell(row.help)} |\n"
+
+
+def _providers() -> Iterator[str]:
+    for entry in registry.installed():
+        if entry.dist is None or entry.dist.name != DISTRIBUTION:
+            continue
+        provider: type[Provider] = entry.load()
+        yield f"\n### `{entry.name}`\n\n{(provider.__doc__ or '').splitlines()[0]}\n"
+        rows = list(_options(provider.Options()))
+        if not rows:
+            yield "\nIt has no options.\n"
+            continue
+        yield "\n| option | default | |\n|---|---|---|\n"
+        yield from rows
+
+
+def _options(schema: Schema, prefix: str = "") -> Iterator[str]:
+    """Give a row for each option; those of a list's entries follow it."""
+    for name, field in schema.fields.items():
+        path = f"{prefix}{field.data_key or name}"
+        default = " required " if field.required else _code(_default(field))
+        yield f"| `{path}` |{default}| {_cell(field.metadata['help'])} |\n"
+        if isinstance(field, fields.List) and isinstance(field.inner, fields.Nested):
+            yield from _options(field.inner.schema, f"{path}[].")
+
+
+def _default(field: fields.Field[Any]) -> Any:
+    value = field.load_default
+    return None if value is missing or callable(value) else value
+
+
+def _code(value: Any) -> str:
+    return " " if value in ("", None) else f" `{value}` "
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")

@@ -1,0 +1,42 @@
+"""The newest Python that can be had here: the tests that need no socket, in the walkthrough's environment.
+
+`make test-python` runs the others too.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.packaging.conftest import Walked
+from tests.packaging.interpreters import claimed, newest
+from tests.packaging.pages import ROOT
+
+WITH_SOCKETS = ("controlplane", "live", "packaging", "serving")
+
+
+def test_oldest_python_claimed_is_the_oldest_accepted() -> None:
+    """The classifiers and `python_requires` say the same."""
+    oldest = ".".join(map(str, claimed()[0]))
+    assert f"python_requires = >={oldest}\n" in (ROOT / "setup.cfg").read_text(encoding="utf-8")
+
+
+@pytest.mark.timeout(300)
+def test_tests_pass_on_the_newest_python(walked: Walked, wheel: Path) -> None:
+    """Where the newest is the one that runs this test, the others are the proof."""
+    if f"python{sys.version_info.major}.{sys.version_info.minor}" == newest().name:
+        return
+    install = [walked.bin / "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt"]
+    subprocess.run([*install, f"metrics-apiserver[test] @ file://{wheel}"], check=True, timeout=120)
+    ignored = [f"--ignore=tests/{folder}" for folder in WITH_SOCKETS]
+    pytest_run = subprocess.run(
+        [walked.bin / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *ignored],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert pytest_run.returncode == 0, pytest_run.stdout[-5000:] + pytest_run.stderr[-2000:]
