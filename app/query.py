@@ -27,6 +27,8 @@ __all__ = [
 ]
 
 ANY_NAME = "*"
+# What nearly every segment is, and needs no decoding: no dot stands in front, so it is neither `.` nor `..`.
+_PLAIN = re.compile(r"[A-Za-z0-9*_-][A-Za-z0-9*_.-]*")
 _NAMESPACES = GroupResource("namespaces")
 # Bounds the work on one query string; the request line is bounded to 8 KiB before this.
 _MAX_PARAMETERS = 1000
@@ -131,6 +133,8 @@ def parse_external_metric(segments: Sequence[str], parameters: Mapping[str, str]
 
 
 def _decode(segment: str) -> str:
+    if _PLAIN.fullmatch(segment):
+        return segment
     try:
         # WSGI hands bytes on as Latin-1 text.
         decoded = unquote_to_bytes(segment.encode("latin-1")).decode("utf-8")

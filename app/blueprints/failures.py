@@ -73,8 +73,7 @@ def _status(error: StatusError, *, code: int = 0, reason: str = "") -> Response:
 def _refuse_ambiguous_path() -> None:
     """Refuse what the router and we could read differently: it drops slashes in front, and decodes `%2F` first."""
     path = responses.raw_path()
-    if path != "/":
-        split_path(path)
+    g.segments = split_path(path) if path != "/" else ()
 
 
 def _refuse_head() -> None:

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from app.blueprints import responses
 from app.blueprints.failures import audit_id
 from app.errors import MethodNotAllowedError, NotFoundError
-from app.query import parse_parameters, split_path
+from app.query import parse_parameters
 from app.schemas.table import api_version
 
 __all__ = ["Served", "blueprint"]
@@ -37,8 +37,7 @@ def blueprint(
         if row is None:
             raise NotFoundError.for_path()
         media_type = responses.negotiated()
-        segments = split_path(responses.raw_path())[_PREFIX_SEGMENTS:]
-        query = parse(segments, parse_parameters(responses.raw_query()))
+        query = parse(responses.segments()[_PREFIX_SEGMENTS:], parse_parameters(responses.raw_query()))
         if request.method != "GET":
             raise MethodNotAllowedError
         values = read(query, audit_id=audit_id())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header, parse_options_header
@@ -17,6 +18,7 @@ _AGGREGATED = {
     "g": "apidiscovery.k8s.io",
     "as": "APIGroupDiscoveryList",
 }
+_CACHED_LENGTH = 512
 _WILDCARDS = {"*/*", "application/*"}
 # Who reads with human eyes (k8s.io/apiserver `isPrettyPrint`).
 _READERS = ("curl", "Wget", "Mozilla/5.0")
@@ -44,12 +46,22 @@ def negotiate(accept: str, *, aggregated: bool = False) -> MediaType:
 
     `aggregated`: this document has the form of aggregated discovery too. Raises NotAcceptableError.
     """
+    if len(accept) <= _CACHED_LENGTH:
+        return _negotiate_cached(accept, aggregated)
+    return _negotiate(accept, aggregated)
+
+
+def _negotiate(accept: str, aggregated: bool) -> MediaType:  # noqa: FBT001 - a key of the cache
     if not accept.strip():
         return MediaType(JSON)
     for clause, quality in parse_accept_header(accept, MIMEAccept):
         if quality > 0 and (found := _match(clause, aggregated=aggregated)) is not None:
             return found
     raise NotAcceptableError(MEDIA_TYPES)
+
+
+# Clients send the same few headers again and again; refusals are not kept.
+_negotiate_cached = lru_cache(maxsize=256)(_negotiate)
 
 
 def _match(clause: str, *, aggregated: bool) -> MediaType | None:

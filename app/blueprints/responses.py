@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, request
+from flask import Response, g, request
 
 from app.blueprints.negotiation import MediaType, negotiate, wants_pretty
 from app.discovery import Encoded
 from app.errors import BadRequestError
 from app.schemas.encoders import encode
 
-__all__ = ["conditional", "document", "negotiated", "pretty", "raw_path", "raw_query"]
+__all__ = ["conditional", "document", "negotiated", "pretty", "raw_path", "raw_query", "segments"]
 
 
 def negotiated(*, aggregated: bool = False) -> MediaType:
@@ -21,7 +21,9 @@ def negotiated(*, aggregated: bool = False) -> MediaType:
 
 def pretty() -> bool:
     """Whether this request's answer is indented."""
-    return wants_pretty(request.args.get("pretty", ""), request.headers.get("User-Agent", ""))
+    # Nearly nobody asks for it: the query string need not be parsed for that.
+    asked = request.args.get("pretty", "") if b"pretty" in request.query_string else ""
+    return wants_pretty(asked, request.headers.get("User-Agent", ""))
 
 
 def document(content: Any, media_type: MediaType, *, status: int = 200) -> Response:
@@ -39,6 +41,12 @@ def conditional(encoded: Encoded, content_type: str) -> Response:
     response.headers["ETag"] = encoded.etag
     response.headers["Vary"] = "Accept"
     return response
+
+
+def segments() -> tuple[str, ...]:
+    """The decoded segments of the path, which were checked before any view runs (see failures)."""
+    found: tuple[str, ...] = g.segments
+    return found
 
 
 def raw_path() -> str:

@@ -14,7 +14,7 @@ from app.errors import BadRequestError, MethodNotAllowedError
 from app.model.metrics import ExternalMetricInfo
 from app.model.quantity import Quantity, QuantityError
 from app.model.selectors import SelectorError, parse_labels
-from app.query import parse_custom_metric, parse_parameters, split_path
+from app.query import parse_custom_metric, parse_parameters
 
 __all__ = ["blueprint"]
 
@@ -26,7 +26,7 @@ def blueprint(router: Router, written: Callable[[], None]) -> Blueprint:
     routes = Blueprint("write_metrics", __name__, url_prefix="/write-metrics")
 
     def view(path: str) -> Response:  # noqa: ARG001 - `path` only matches; the raw one is read
-        segments = split_path(responses.raw_path())[1:]
+        segments = responses.segments()[1:]
         labels = _labels(parse_parameters(responses.raw_query()).get("labels", ""))
         match segments:
             case ("external", "namespaces", namespace, metric):
