@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 .PHONY: help setup run test test-python docs lint format controlplane bench bench-smoke clean
 help:
 	@echo "make run           serve with the embedded default: no cluster, loopback, self-signed certificate"
-	@echo "make test          pass every test, on a real control plane (built once, about ten minutes)"
+	@echo "make test          pass every test, on real control planes (built once, about ten minutes each)"
 	@echo "make test-python   run the tests without the control plane with the newest Python found"
 	@echo "make docs          write docs/configuration.md from the settings and the providers' options"
 	@echo "make lint          ruff, mypy and the import contracts"
