@@ -67,10 +67,7 @@ def _variables(parsed: Mapping[str, object]) -> dict[str, str]:
 
 
 def _providers() -> int:
-    rows = [
-        (entry.name, entry.dist.name if entry.dist else "unknown", entry.dist.version if entry.dist else "unknown")
-        for entry in registry.installed()
-    ]
+    rows = [(entry.name, *registry.origin(entry)) for entry in registry.installed()]
     rows.insert(0, ("NAME", "DISTRIBUTION", "VERSION"))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:

@@ -17,7 +17,7 @@ from app import ownership
 from app.provider import CustomMetricsProvider, ExternalMetricsProvider, Provider, ProviderContext
 from app.settings import ProviderSettings, flatten_messages
 
-__all__ = ["ENTRY_POINT_GROUP", "ConfiguredProvider", "ProviderError", "build", "check", "installed"]
+__all__ = ["ENTRY_POINT_GROUP", "ConfiguredProvider", "ProviderError", "build", "check", "installed", "origin"]
 
 ENTRY_POINT_GROUP = "metrics_apiserver.providers"
 
@@ -40,6 +40,11 @@ class ConfiguredProvider:
 def installed() -> list[EntryPoint]:
     """List the providers that are installed, by name, then distribution. Imports none of them."""
     return sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: (entry.name, _origin(entry)))
+
+
+def origin(entry: EntryPoint) -> tuple[str, str]:
+    """Give the distribution that an entry point belongs to, and its version."""
+    return (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
 
 
 def check(providers: Sequence[ProviderSettings]) -> list[str]:
@@ -71,11 +76,12 @@ def _build_one(settings: ProviderSettings, make_context: Callable[[str], Provide
         provider = provider_class(make_context(settings.name), options)
     except Exception as error:
         raise ProviderError(f"{_place(settings, entry)} could not be started: {_sentence(error)}") from error
+    distribution, version = origin(entry)
     return ConfiguredProvider(
         name=settings.name,
         kind=settings.kind,
-        distribution=entry.dist.name if entry.dist else "unknown",
-        version=entry.dist.version if entry.dist else "unknown",
+        distribution=distribution,
+        version=version,
         provider=provider,
     )
 
@@ -130,7 +136,7 @@ def _load_options(place: str, provider_class: type[Provider], options: Mapping[s
 
 
 def _origin(entry: EntryPoint) -> str:
-    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown distribution"
+    return " ".join(origin(entry)) if entry.dist else "an unknown distribution"
 
 
 def _place(settings: ProviderSettings, entry: EntryPoint) -> str:

@@ -17,7 +17,6 @@ __all__ = ["Served", "blueprint"]
 
 Served = Callable[[Sequence[Any]], None]
 
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 # `/apis/GROUP/VERSION` come before what the query grammar reads.
 _PREFIX_SEGMENTS = 3
 
@@ -45,7 +44,5 @@ def blueprint(
         served(values)
         return responses.document(document, media_type)
 
-    routes.add_url_rule(
-        "/<version>/<path:path>", view_func=view, endpoint="read", methods=_METHODS, provide_automatic_options=False
-    )
+    routes.add_url_rule("/<version>/<path:path>", view_func=view, endpoint="read", methods=responses.EVERY_METHOD)
     return routes

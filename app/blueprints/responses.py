@@ -11,7 +11,10 @@ from app.discovery import Encoded
 from app.errors import BadRequestError
 from app.schemas.encoders import encode
 
-__all__ = ["conditional", "document", "negotiated", "pretty", "raw_path", "raw_query", "segments"]
+__all__ = ["EVERY_METHOD", "conditional", "document", "negotiated", "pretty", "raw_path", "raw_query", "segments"]
+
+# For the views that decide themselves: a path is looked at first, and only then its method refused.
+EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 def negotiated(*, aggregated: bool = False) -> MediaType:

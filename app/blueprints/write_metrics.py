@@ -18,8 +18,6 @@ from app.query import parse_custom_metric, parse_parameters
 
 __all__ = ["blueprint"]
 
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-
 
 def blueprint(router: Router, written: Callable[[], None]) -> Blueprint:
     """Make the routes; `written` is told after each change, so that discovery can follow."""
@@ -36,9 +34,7 @@ def blueprint(router: Router, written: Callable[[], None]) -> Blueprint:
         written()
         return Response(status=200)
 
-    routes.add_url_rule(
-        "/<path:path>", view_func=view, endpoint="write", methods=_METHODS, provide_automatic_options=False
-    )
+    routes.add_url_rule("/<path:path>", view_func=view, endpoint="write", methods=responses.EVERY_METHOD)
     return routes
 
 

@@ -17,10 +17,10 @@ from kubernetes.config import ConfigException
 from kubernetes.config.incluster_config import InClusterConfigLoader
 from kubernetes.config.kube_config import KubeConfigLoader
 
-__all__ = ["ClusterConfigError", "in_cluster", "load_client"]
+from app.settings import SERVICE_ACCOUNT, in_cluster
 
-# Where Kubernetes mounts the account of a pod (client-go `rest.InClusterConfig`).
-_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+__all__ = ["ClusterConfigError", "load_client"]
+
 # How many idle connections are kept: one for each watch that there may be, and some.
 _CONNECTIONS = 80
 # A cluster that is gone without a word is noticed within a minute, while nothing but a watch is under way.
@@ -33,12 +33,9 @@ class ClusterConfigError(ValueError):
     """The cluster's configuration cannot be used; the sentence says why."""
 
 
-def in_cluster(*, environ: Mapping[str, str] = os.environ, account: Path = _ACCOUNT) -> bool:
-    """Tell whether this is a pod with a service account."""
-    return bool(environ.get("KUBERNETES_SERVICE_HOST")) and (account / "token").is_file()
-
-
-def load_client(kubeconfig: str, *, environ: Mapping[str, str] = os.environ, account: Path = _ACCOUNT) -> ApiClient:
+def load_client(
+    kubeconfig: str, *, environ: Mapping[str, str] = os.environ, account: Path = SERVICE_ACCOUNT
+) -> ApiClient:
     """Make the client of a kubeconfig file, or with "" that of the pod's service account.
 
     Connects to nothing. A private key inside the kubeconfig becomes a temporary file, which this process removes
@@ -48,7 +45,7 @@ def load_client(kubeconfig: str, *, environ: Mapping[str, str] = os.environ, acc
     configuration = Configuration(host="")
     if kubeconfig:
         _load_kubeconfig(Path(kubeconfig), configuration)
-    elif in_cluster(environ=environ, account=account):
+    elif in_cluster(environ, account=account):
         _load_account(account, environ, configuration)
     else:
         raise ClusterConfigError("no kubeconfig is named, and this is not a pod with a service account")

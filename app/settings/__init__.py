@@ -14,11 +14,12 @@ from app.settings.sections import (
     Setting,
     settings_table,
 )
-from app.settings.settings import Settings, SettingsError
+from app.settings.settings import SERVICE_ACCOUNT, Settings, SettingsError, in_cluster
 from app.settings.sources import flatten_messages
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
+    "SERVICE_ACCOUNT",
     "ClusterSettings",
     "DiscoverySettings",
     "LoggingSettings",
@@ -28,5 +29,6 @@ __all__ = [
     "Settings",
     "SettingsError",
     "flatten_messages",
+    "in_cluster",
     "settings_table",
 ]

@@ -21,10 +21,10 @@ from app.settings.sections import (
 )
 from app.settings.sources import Source
 
-__all__ = ["Settings", "SettingsError"]
+__all__ = ["SERVICE_ACCOUNT", "Settings", "SettingsError", "in_cluster"]
 
 # Where Kubernetes mounts the account of a pod (client-go `rest.InClusterConfig`).
-_IN_CLUSTER_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 class SettingsError(ValueError):
@@ -57,8 +57,7 @@ class Settings:
     def load(cls, environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
         """Read the settings, with the default in the place of what is wrong, and say what is wrong."""
         source = Source.open(environ)
-        in_cluster = bool(environ.get("KUBERNETES_SERVICE_HOST")) and _IN_CLUSTER_TOKEN.exists()
-        cluster = dataclasses.replace(source.section(ClusterSettings), in_cluster=in_cluster)
+        cluster = dataclasses.replace(source.section(ClusterSettings), in_cluster=in_cluster(environ))
         providers = source.providers()
         if providers is None and cluster.standalone:
             providers, cluster = _embedded(cluster)
@@ -101,6 +100,11 @@ class Settings:
         if not self.providers:
             problems.append("no provider is configured: name one with --provider, or list them in --config")
         return problems + _duplicates(provider.name for provider in self.providers)
+
+
+def in_cluster(environ: Mapping[str, str] = os.environ, *, account: Path = SERVICE_ACCOUNT) -> bool:
+    """Tell whether this is a pod with a service account."""
+    return bool(environ.get("KUBERNETES_SERVICE_HOST")) and (account / "token").is_file()
 
 
 def _embedded(cluster: ClusterSettings) -> tuple[tuple[ProviderSettings, ...], ClusterSettings]:

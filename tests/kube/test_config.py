@@ -13,7 +13,8 @@ import yaml
 from kubernetes.config import incluster_config
 
 from app.kube.client import ClusterClient
-from app.kube.config import ClusterConfigError, in_cluster, load_client
+from app.kube.config import ClusterConfigError, load_client
+from app.settings import in_cluster
 from tests.kube.conftest import FakeCluster
 
 POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
@@ -149,7 +150,7 @@ def test_a_pod_is_known_by_its_address_and_its_token(
 ) -> None:
     if not mounted:
         (account / "token").unlink()
-    assert in_cluster(environ=environ, account=account) is expected
+    assert in_cluster(environ, account=account) is expected
 
 
 def test_a_cluster_that_is_gone_without_a_word_is_noticed(client: ClusterClient, fake_cluster: FakeCluster) -> None:
