@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from app.logs import BODIES, DECISIONS, HEADERS, USER, EventLogger, get_logger, shown_body, shown_headers, shown_target
+from app.environ import USER
+from app.logs import BODIES, DECISIONS, HEADERS, EventLogger, get_logger, shown_body, shown_headers, shown_target
 from app.model.clock import Clock
 from app.telemetry import RequestMetrics
 

@@ -14,7 +14,6 @@ __all__ = [
     "HEADERS",
     "HIDDEN",
     "URLS",
-    "USER",
     "EventLogger",
     "configure",
     "flush",
@@ -25,6 +24,3 @@ __all__ = [
     "shown_headers",
     "shown_target",
 ]
-
-# The key of WSGI's environ under which authentication leaves the name of who asks.
-USER = "metrics_apiserver.user"

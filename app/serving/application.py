@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-__all__ = ["HEADER_PAIRS", "Application"]
+from app.environ import HEADER_PAIRS
 
-# The environ's key for the request's header fields, in order and not joined; a client's own start with HTTP_.
-HEADER_PAIRS = "metrics_apiserver.header_pairs"
+__all__ = ["Application"]
 
 
 class Application:

@@ -12,8 +12,8 @@ import pytest
 from werkzeug.test import Client
 
 from app import logs
+from app.environ import USER
 from app.factory import MetricsServer
-from app.logs import USER
 from tests.conftest import asker
 from tests.fakes import LOGGER
 

@@ -1,0 +1,15 @@
+"""The keys under which one request's parts meet in WSGI's environ: who writes each, and who reads it.
+
+No client can send any of them: what comes from a header starts with `HTTP_`.
+"""
+
+from __future__ import annotations
+
+__all__ = ["HEADER_PAIRS", "PEER_CERTIFICATE", "USER"]
+
+# From serving: the header fields as they came, a tuple of (NAME, value); names in upper case, repeated ones not joined.
+HEADER_PAIRS = "metrics_apiserver.header_pairs"
+# From serving: the client's certificate (DER), None where it showed none. Nobody has judged it yet.
+PEER_CERTIFICATE = "metrics_apiserver.peer_certificate"
+# From auth: the name of who asks, for the log.
+USER = "metrics_apiserver.user"
