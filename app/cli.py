@@ -6,9 +6,10 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from app import registry
-from app.settings import ENVIRONMENT_PREFIX, settings_table
+from app.settings import ENVIRONMENT_PREFIX, Setting, settings_table
 
 __all__ = ["main"]
 
@@ -44,10 +45,19 @@ def _parser() -> argparse.ArgumentParser:
     for setting in settings_table():
         # Values are checked with all the others, so that every problem is told at once.
         names = ["-v", "--v"] if setting.name == "v" else [setting.flag]
-        default = f" (default: {setting.default})" if setting.default not in ("", None) else ""
-        serve.add_argument(*names, dest=setting.name, metavar="VALUE", help=f"{setting.help}{default}")
+        default = f" (default: {setting.default_text})" if setting.default_text else ""
+        serve.add_argument(
+            *names, dest=setting.name, metavar="VALUE", help=f"{setting.help}{default}", **_taking(setting)
+        )
     commands.add_parser("providers", help="list the installed providers", allow_abbrev=False)
     return parser
+
+
+def _taking(setting: Setting) -> dict[str, Any]:
+    """Say what a flag takes, as Go's pflag has it: alone it means true, and a list grows with each."""
+    if setting.switch:
+        return {"nargs": "?", "const": "true"}
+    return {"action": "append"} if setting.several else {}
 
 
 def _serve(parsed: argparse.Namespace) -> int:
@@ -58,12 +68,9 @@ def _serve(parsed: argparse.Namespace) -> int:
 
 
 def _variables(parsed: Mapping[str, object]) -> dict[str, str]:
-    names = ["config", *(setting.name for setting in settings_table())]
-    variables = {ENVIRONMENT_PREFIX + name.upper(): str(parsed[name]) for name in names if parsed[name] is not None}
-    providers = parsed["provider"]
-    if isinstance(providers, list):
-        variables[ENVIRONMENT_PREFIX + "PROVIDER"] = ",".join(providers)
-    return variables
+    names = ["config", "provider", *(setting.name for setting in settings_table())]
+    given = {ENVIRONMENT_PREFIX + name.upper(): parsed[name] for name in names if parsed[name] is not None}
+    return {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in given.items()}
 
 
 def _providers() -> int:

@@ -45,7 +45,7 @@ def _settings() -> Iterator[str]:
     yield "| flag | variable | key in the file | default | |\n|---|---|---|---|---|\n"
     for row in settings_table():
         names = " | ".join(f"`{name}`" for name in (row.flag, row.variable, row.key))
-        yield f"| {names} |{_code(row.default)}| {_cell(row.help)} |\n"
+        yield f"| {names} |{_code(row.default_text)}| {_cell(row.help)} |\n"
 
 
 def _providers() -> Iterator[str]:

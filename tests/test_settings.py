@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import ProviderSettings, Settings, SettingsError, settings_table
+from app.settings import (
+    AuthenticationSettings,
+    AuthorizationSettings,
+    ProviderSettings,
+    Setting,
+    Settings,
+    SettingsError,
+    settings_table,
+)
+from app.settings.sections import rows_of
 from tests.conftest import environ
 
 
@@ -20,6 +29,14 @@ def problems_of(variables: dict[str, str]) -> list[str]:
     with pytest.raises(SettingsError) as caught:
         Settings.from_environ(variables)
     return list(caught.value.problems)
+
+
+@pytest.fixture(name="kubeconfig")
+def _kubeconfig(tmp_path: Path) -> str:
+    """A file that can be read: the settings look no further."""
+    path = tmp_path / "kubeconfig"
+    path.touch()
+    return str(path)
 
 
 def test_embedded_default_is_standalone_with_the_writable_provider() -> None:
@@ -87,13 +104,34 @@ def test_provider_flags_replace_the_list_of_the_file(tmp_path: Path) -> None:
         pytest.param(
             environ(secure_port="70000"), "Must be greater than or equal to 1", id="a port that does not exist"
         ),
-        pytest.param(environ(bind_address="0.0.0.0"), "loopback only", id="every address"),  # noqa: S104 - refused
+        pytest.param(
+            environ(bind_address="0.0.0.0"),  # noqa: S104 - refused
+            "--bind-address=0.0.0.0: without a cluster nobody authorizes requests",
+            id="every address",
+        ),
         pytest.param(environ(bind_address="10.0.0.7"), "loopback only", id="an address of the network"),
         pytest.param(environ(bind_address="example.com"), "loopback only", id="a name that is not localhost"),
         pytest.param(environ(tls_min_version="VersionTLS10"), "Must be one of: VersionTLS12", id="an old TLS version"),
         pytest.param(environ(tls_cert_file="/nowhere/x"), "belong together", id="a certificate without its key"),
         pytest.param(environ(kubeconfig="/nowhere/x"), "there is no such file", id="a kubeconfig that is not there"),
         pytest.param(environ(objects="/nowhere/x"), "there is no such file", id="an objects file that is not there"),
+        pytest.param(environ(client_ca_file="/nowhere/x"), "there is no such file", id="a CA file that is not there"),
+        pytest.param(
+            environ(requestheader_client_ca_file="/nowhere/x"),
+            "--requestheader-client-ca-file=/nowhere/x: there is no such file",
+            id="a front proxy's CA file that is not there",
+        ),
+        pytest.param(
+            environ(authentication_kubeconfig="/nowhere/x"), "there is no such file", id="authentication's kubeconfig"
+        ),
+        pytest.param(
+            environ(authorization_kubeconfig="/nowhere/x"), "there is no such file", id="authorization's kubeconfig"
+        ),
+        pytest.param(environ(max_connections="0"), "Must be greater than or equal to 1", id="no connections"),
+        pytest.param(environ(max_connections="100001"), "less than or equal to 100000", id="too many connections"),
+        pytest.param(environ(request_timeout="999ms"), "Must be at least 1s", id="a request has no time"),
+        pytest.param(environ(shutdown_delay_duration="-1s"), "Not a duration", id="a delay below zero"),
+        pytest.param(environ(authentication_skip_lookup="1"), "Must be true or false.", id="a switch that is a number"),
         pytest.param(environ(config="/nowhere/x"), "No such file", id="a config file that is not there"),
         pytest.param(environ(secure_prot="1"), "METRICS_APISERVER_SECURE_PROT: there is no such setting", id="a typo"),
         pytest.param(environ(provider=""), "no provider is configured", id="no provider at all"),
@@ -112,6 +150,11 @@ def test_problem(variables: dict[str, str], problem: str) -> None:
     [
         pytest.param("securePort: [1]", "securePort in FILE=[1]: Not a valid integer.", id="a list for a number"),
         pytest.param("secureProt: 1", "secureProt in FILE: there is no such setting", id="a typo"),
+        pytest.param("apiAudiences: [1]", "apiAudiences in FILE=[1]: Not a list of texts", id="a list of numbers"),
+        pytest.param("apiAudiences: 1", "apiAudiences in FILE=1: Not a list of texts", id="a number for a list"),
+        pytest.param(
+            "authenticationSkipLookup: [true]", "authenticationSkipLookup in FILE=[True]: Must be true", id="no switch"
+        ),
         pytest.param("- a", "a mapping of settings is expected", id="a list"),
         pytest.param("a: [", "not YAML", id="no YAML"),
         pytest.param("providers: {a: b}", "providers in FILE", id="providers that are no list"),
@@ -139,3 +182,84 @@ def test_names_in_the_three_places() -> None:
         "METRICS_APISERVER_TLS_MIN_VERSION",
         "tlsMinVersion",
     )
+
+
+@pytest.mark.parametrize(
+    ("in_file", "variable", "expected"),
+    [
+        pytest.param("", None, ("x-remote-user",), id="the default"),
+        pytest.param("requestheaderUsernameHeaders: a", None, ("a",), id="one text"),
+        pytest.param("requestheaderUsernameHeaders: a, b,", None, ("a", "b"), id="a text with commas and blanks"),
+        pytest.param("requestheaderUsernameHeaders: [a, b]", None, ("a", "b"), id="a YAML list"),
+        pytest.param("requestheaderUsernameHeaders: []", None, (), id="an empty list"),
+        pytest.param("requestheaderUsernameHeaders: [a, b]", "c,d", ("c", "d"), id="the environment wins"),
+        pytest.param("requestheaderUsernameHeaders: [a, b]", "", (), id="the environment wins with nothing"),
+    ],
+)
+def test_lists(kubeconfig: str, tmp_path: Path, in_file: str, variable: str | None, expected: tuple[str, ...]) -> None:
+    """A list is given with commas, and in the file also as a list."""
+    variables = environ(config=write(tmp_path, in_file), kubeconfig=kubeconfig, provider="a")
+    if variable is not None:
+        variables |= environ(requestheader_username_headers=variable)
+    assert Settings.from_environ(variables).authentication.requestheader_username_headers == expected
+
+
+@pytest.mark.parametrize(
+    ("in_file", "expected"),
+    [
+        pytest.param("authenticationSkipLookup: true", True, id="YAML's own"),
+        pytest.param("authenticationSkipLookup: 'true'", True, id="a text"),
+        pytest.param("authenticationSkipLookup: false", False, id="off"),
+    ],
+)
+def test_switches(kubeconfig: str, tmp_path: Path, in_file: str, expected: bool) -> None:
+    settings = Settings.from_environ(environ(config=write(tmp_path, in_file), kubeconfig=kubeconfig, provider="a"))
+    assert settings.authentication.authentication_skip_lookup is expected
+
+
+def test_a_server_with_a_cluster_may_be_reached_from_the_network(kubeconfig: str) -> None:
+    """The cluster authorizes each request."""
+    settings = Settings.from_environ(environ(kubeconfig=kubeconfig, provider="a", bind_address="::"))
+    assert settings.serving.bind_address == "::"
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        pytest.param(
+            environ(requestheader_username_headers="x-a,x_b"),
+            "--requestheader-username-headers=x_b: not the name of a header",
+            id="a user's header with an underscore, which serving drops",
+        ),
+        pytest.param(environ(requestheader_uid_headers="a b"), "--requestheader-uid-headers=a b", id="a blank"),
+        pytest.param(environ(requestheader_group_headers="a:"), "--requestheader-group-headers=a:", id="a colon"),
+        pytest.param(
+            environ(requestheader_extra_headers_prefix="é-"), "--requestheader-extra-headers-prefix=é-", id="no ASCII"
+        ),
+        pytest.param(
+            environ(authorization_always_allow_paths="/a,b"),
+            "--authorization-always-allow-paths=b: a path begins with /",
+            id="a path without its first slash",
+        ),
+        pytest.param(
+            environ(requestheader_client_ca_file=__file__, requestheader_username_headers=""),
+            "--requestheader-username-headers is empty",
+            id="a front proxy that can name nobody",
+        ),
+    ],
+)
+def test_problem_of_access(kubeconfig: str, variables: dict[str, str], problem: str) -> None:
+    """What would recognise nobody, or leave a path closed that should be open, stops the start."""
+    (found,) = problems_of(environ(kubeconfig=kubeconfig, provider="a") | variables)
+    assert problem in found
+
+
+ACCESS = [row for section in (AuthenticationSettings, AuthorizationSettings) for row in rows_of(section)]
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=row.flag) for row in ACCESS])
+def test_nobody_relies_on_authentication_without_a_cluster(row: Setting) -> None:
+    """In standalone mode nothing asks who somebody is: a flag that says how is a mistake."""
+    value = "true" if row.switch else __file__
+    problem, *_ = problems_of({row.variable: value})
+    assert problem.startswith(f"{row.flag}: there is no cluster, and nobody checks who asks")

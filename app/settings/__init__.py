@@ -6,6 +6,8 @@ environment variables, so that `gunicorn wsgi:app` and the command read the same
 
 from app.settings.sections import (
     ENVIRONMENT_PREFIX,
+    AuthenticationSettings,
+    AuthorizationSettings,
     ClusterSettings,
     DiscoverySettings,
     LoggingSettings,
@@ -20,6 +22,8 @@ from app.settings.sources import flatten_messages
 __all__ = [
     "ENVIRONMENT_PREFIX",
     "SERVICE_ACCOUNT",
+    "AuthenticationSettings",
+    "AuthorizationSettings",
     "ClusterSettings",
     "DiscoverySettings",
     "LoggingSettings",

@@ -11,9 +11,12 @@ from typing import Any
 from marshmallow import fields, validate
 
 from app.settings.durations import Duration, DurationField
+from app.settings.lists import BooleanField, ListField
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
+    "AuthenticationSettings",
+    "AuthorizationSettings",
     "ClusterSettings",
     "DiscoverySettings",
     "LoggingSettings",
@@ -37,7 +40,9 @@ class ServingSettings:
     """The socket: where to listen and with which certificate."""
 
     bind_address: str = _setting(
-        "127.0.0.1", fields.String(validate=validate.Length(min=1)), "The address to listen on; loopback only so far."
+        "127.0.0.1",
+        fields.String(validate=validate.Length(min=1)),
+        "The address to listen on; without a cluster, a loopback address only.",
     )
     secure_port: int = _setting(
         6443, fields.Integer(validate=validate.Range(1, 65535)), "The port to serve HTTPS on, with both APIs."
@@ -53,6 +58,20 @@ class ServingSettings:
         "VersionTLS12",
         fields.String(validate=validate.OneOf(["VersionTLS12", "VersionTLS13"])),
         "The oldest TLS version to accept: VersionTLS12 or VersionTLS13.",
+    )
+    tls_cipher_suites: tuple[str, ...] = _setting(
+        (), ListField(), "The cipher suites of TLS 1.2, in Go's names with commas; by default those Go prefers."
+    )
+    max_connections: int = _setting(
+        2000, fields.Integer(validate=validate.Range(1, 100_000)), "The most connections that may be open at once."
+    )
+    request_timeout: float = _setting(
+        Duration(10), DurationField(least=1), "How long a request may take before it is answered with 504."
+    )
+    shutdown_delay_duration: float = _setting(
+        Duration(0),
+        DurationField(least=0),
+        "How long a stopping server goes on serving, no longer ready, before it refuses connections.",
     )
     service_name: str = _setting(
         "metrics-apiserver",
@@ -103,6 +122,63 @@ class ClusterSettings:
         if self.in_cluster:
             return "cluster mode: running in a pod with a service account"
         return "standalone mode: no --kubeconfig, and not in a cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticationSettings:
+    """How a cluster's server finds out who asks; what no flag gives comes from the cluster's own ConfigMap."""
+
+    authentication_kubeconfig: str = _setting(
+        "",
+        fields.String(),
+        "The kubeconfig with which tokens are reviewed and the CAs are looked up; --kubeconfig by default.",
+    )
+    authentication_skip_lookup: bool = _setting(
+        False,  # noqa: FBT003 - the default of a flag
+        BooleanField(),
+        "Whether to leave the ConfigMap kube-system/extension-apiserver-authentication unread.",
+    )
+    authentication_tolerate_lookup_failure: bool = _setting(
+        False,  # noqa: FBT003
+        BooleanField(),
+        "Whether to serve also while that ConfigMap cannot be read; its CAs then recognise nobody.",
+    )
+    api_audiences: tuple[str, ...] = _setting(
+        (), ListField(), "The audiences of which a token must have one; by default those of the cluster's API."
+    )
+    client_ca_file: str = _setting(
+        "", fields.String(), "The CAs (PEM) that sign users' client certificates, instead of the cluster's."
+    )
+    requestheader_client_ca_file: str = _setting(
+        "", fields.String(), "The CAs (PEM) that sign the front proxy's certificate, instead of the cluster's."
+    )
+    requestheader_allowed_names: tuple[str, ...] = _setting(
+        (), ListField(), "The common names that a front proxy's certificate may have; any where the list is empty."
+    )
+    requestheader_username_headers: tuple[str, ...] = _setting(
+        ("x-remote-user",), ListField(), "The headers in which a front proxy names the user, the best first."
+    )
+    requestheader_uid_headers: tuple[str, ...] = _setting(
+        ("x-remote-uid",), ListField(), "The headers in which a front proxy gives the user's UID, the best first."
+    )
+    requestheader_group_headers: tuple[str, ...] = _setting(
+        ("x-remote-group",), ListField(), "The headers in which a front proxy lists the user's groups, one in each."
+    )
+    requestheader_extra_headers_prefix: tuple[str, ...] = _setting(
+        ("x-remote-extra-",), ListField(), "How the headers begin in which a front proxy tells more of the user."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationSettings:
+    """How a cluster's server finds out whether that user may."""
+
+    authorization_kubeconfig: str = _setting(
+        "", fields.String(), "The kubeconfig with which access is reviewed; --kubeconfig by default."
+    )
+    authorization_always_allow_paths: tuple[str, ...] = _setting(
+        ("/healthz", "/livez", "/readyz"), ListField(), "The paths that everybody may read; /x/* is all below /x."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +233,34 @@ class Setting:
         """The key in the file: `securePort`."""
         return re.sub(r"_([a-z])", lambda letter: letter[1].upper(), self.name)
 
+    @property
+    def switch(self) -> bool:
+        """Whether it is true or false, and the flag alone means true."""
+        return isinstance(self.schema_field, BooleanField)
+
+    @property
+    def several(self) -> bool:
+        """Whether it is a list, to which a repeated flag adds."""
+        return isinstance(self.schema_field, ListField)
+
+    @property
+    def default_text(self) -> str:
+        """The default as one would write it; empty where there is none."""
+        if self.switch:
+            return str(self.default).lower()
+        return ",".join(self.default) if self.several else str(self.default)
+
 
 def settings_table() -> list[Setting]:
     """List every setting that has a flag, in the order of the sections."""
-    sections = (ServingSettings, ClusterSettings, DiscoverySettings, LoggingSettings)
+    sections = (
+        ServingSettings,
+        ClusterSettings,
+        AuthenticationSettings,
+        AuthorizationSettings,
+        DiscoverySettings,
+        LoggingSettings,
+    )
     return [setting for section in sections for setting in rows_of(section)]
 
 

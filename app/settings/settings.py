@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,10 @@ from pathlib import Path
 
 import yaml
 
+from app.settings.checks import access_problems, bind_problems
 from app.settings.sections import (
+    AuthenticationSettings,
+    AuthorizationSettings,
     ClusterSettings,
     DiscoverySettings,
     LoggingSettings,
@@ -41,6 +43,8 @@ class Settings:
 
     serving: ServingSettings = field(default_factory=ServingSettings)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    authentication: AuthenticationSettings = field(default_factory=AuthenticationSettings)
+    authorization: AuthorizationSettings = field(default_factory=AuthorizationSettings)
     discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
     logging: LoggingSettings = field(default_factory=LoggingSettings)
     providers: tuple[ProviderSettings, ...] = ()
@@ -64,6 +68,8 @@ class Settings:
         settings = cls(
             serving=source.section(ServingSettings),
             cluster=cluster,
+            authentication=source.section(AuthenticationSettings),
+            authorization=source.section(AuthorizationSettings),
             discovery=source.section(DiscoverySettings),
             logging=source.section(LoggingSettings),
             providers=providers or (),
@@ -73,13 +79,8 @@ class Settings:
 
     def validate(self) -> list[str]:
         """Say everything that is wrong across single settings."""
-        problems = []
-        serving, cluster = self.serving, self.cluster
-        if not _is_loopback(serving.bind_address):
-            problems.append(
-                f"--bind-address={serving.bind_address}: this server does not authorize requests yet and listens on"
-                " loopback only; use 127.0.0.1, ::1 or localhost"
-            )
+        serving, cluster, authentication = self.serving, self.cluster, self.authentication
+        problems = bind_problems(serving.bind_address, standalone=cluster.standalone)
         if bool(serving.tls_cert_file) != bool(serving.tls_private_key_file):
             problems.append("--tls-cert-file and --tls-private-key-file belong together: give both or neither")
         for flag, path in (
@@ -87,6 +88,10 @@ class Settings:
             ("--tls-private-key-file", serving.tls_private_key_file),
             ("--kubeconfig", cluster.kubeconfig),
             ("--lister-kubeconfig", cluster.lister_kubeconfig),
+            ("--authentication-kubeconfig", authentication.authentication_kubeconfig),
+            ("--authorization-kubeconfig", self.authorization.authorization_kubeconfig),
+            ("--client-ca-file", authentication.client_ca_file),
+            ("--requestheader-client-ca-file", authentication.requestheader_client_ca_file),
             ("--objects", cluster.objects),
         ):
             if path and not os.access(path, os.R_OK):
@@ -97,6 +102,7 @@ class Settings:
             problems.append(
                 f"--lister-kubeconfig={cluster.lister_kubeconfig}: there is no cluster; name it with --kubeconfig"
             )
+        problems += access_problems(authentication, self.authorization, standalone=cluster.standalone)
         if not self.providers:
             problems.append("no provider is configured: name one with --provider, or list them in --config")
         return problems + _duplicates(provider.name for provider in self.providers)
@@ -118,15 +124,6 @@ def _embedded(cluster: ClusterSettings) -> tuple[tuple[ProviderSettings, ...], C
     document = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     providers = tuple(ProviderSettings(**provider) for provider in document["providers"])
     return providers, dataclasses.replace(cluster, objects=str(folder / "objects.yaml"))
-
-
-def _is_loopback(address: str) -> bool:
-    if address == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 def _duplicates(names: Iterable[str]) -> list[str]:

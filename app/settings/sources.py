@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,13 +80,19 @@ class Source:
         known = {setting.variable for setting in rows} | {ENVIRONMENT_PREFIX + name for name in ("CONFIG", "PROVIDER")}
         keys = {setting.key for setting in rows} | {"providers"}
         for variable in sorted(self.environ):
-            if variable.startswith(ENVIRONMENT_PREFIX) and variable not in known | _OTHER_VARIABLES:
+            if not variable.startswith(ENVIRONMENT_PREFIX) or _SERVICE_LINK.fullmatch(variable):
+                continue
+            if variable not in known | _OTHER_VARIABLES:
                 self.problems.append(f"{variable}: there is no such setting")
         self.problems += [f"{key} in {self.path}: there is no such setting" for key in sorted(set(self.file) - keys)]
 
 
 # Variables with our prefix that are no settings of the server: the cache folder of the project's own tools.
 _OTHER_VARIABLES = {ENVIRONMENT_PREFIX + "CACHE"}
+# What a kubelet puts into a pod's environment for a Service with our name: `…_SERVICE_HOST`, `…_PORT_443_TCP_ADDR`.
+_SERVICE_LINK = re.compile(
+    ENVIRONMENT_PREFIX + r"(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
 
 
 def _read_config(file: str, problems: list[str]) -> Mapping[str, Any]:
