@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -22,6 +24,11 @@ _READ_SECONDS = 10.0
 _TURN_SECONDS = 10.0
 # What the cluster writes may end in logs and in answers.
 _MESSAGE_LENGTH = 256
+# Of the answer to a POST; a review has a few hundred bytes, and a user's groups some thousand.
+_MOST_BYTES = 4 * 1024 * 1024
+_CHUNK = 64 * 1024
+# The cluster refuses with these before it reads the body, which its words can therefore not quote.
+_UNREAD = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
 class ClusterError(Exception):
@@ -47,10 +54,37 @@ class ClusterClient:
     ) -> tuple[str, dict[str, Any]]:
         """GET a path and give the answer's media type and object. Raises ClusterError."""
         response = self._get(path, accept, query or {}, preload=True)
-        body = _json_object(response)
+        body = _json_object(response.data)
         if body is None:
             raise ClusterError(f"GET {path}: the answer is not a JSON object", status=response.status)
         return response.headers.get("Content-Type", ""), body
+
+    def post_json(
+        self, path: str, document: Mapping[str, Any], *, timeout: float = 5.0, secret: bool = False
+    ) -> dict[str, Any]:
+        """POST an object, such as a review, and give the answer's; the cluster may be asked twice.
+
+        `timeout` is for all of it, from the wait for a turn to the last byte (a head that comes byte by byte alone may
+        take longer). With `secret` an error quotes nothing that the cluster can have read in the object.
+        Raises ClusterError.
+        """
+        what, deadline = f"POST {path}", time.monotonic() + timeout
+        content = _json_bytes(what, document)
+        if self._bucket is not None and not self._bucket.take(timeout):
+            raise ClusterError(f"{what}: no turn for this request within {timeout:g} s, or the server is stopping")
+        with _failing(what):
+            try:
+                status, answer = self._post(path, content, deadline)
+            except urllib3.exceptions.ProtocolError:
+                # An idle connection that the cluster closed in this moment, more often than not.
+                status, answer = self._post(path, content, deadline)
+        if status not in (HTTPStatus.OK, HTTPStatus.CREATED):
+            quoted = not secret or status in _UNREAD
+            raise ClusterError(f"{what}: {_refusal(status, answer, quoted=quoted)}", status=status)
+        body = _json_object(answer)
+        if body is None:
+            raise ClusterError(f"{what}: the answer is not a JSON object", status=status)
+        return body
 
     def open(self, path: str, *, accept: str, query: Mapping[str, str], silence: float) -> urllib3.BaseHTTPResponse:
         """GET a path and give the answer as soon as it begins; its body may pause for `silence` seconds.
@@ -75,32 +109,38 @@ class ClusterClient:
         """Send the request in its turn and give its answer of status 200."""
         if self._bucket is not None and not self._bucket.take(_TURN_SECONDS):
             raise ClusterError(f"GET {path}: no turn for this request within --client-qps, or the server is stopping")
-        try:
-            response = self._send(path, accept, query, preload=preload)
+        timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS)
+        with _failing(f"GET {path}"):
+            response = self._send("GET", path, accept, timeout, fields=dict(query), preload_content=preload)
             if response.status == HTTPStatus.OK:
                 return response
             try:
-                raise ClusterError(f"GET {path}: {_refusal(response)}", status=response.status)
+                raise ClusterError(f"GET {path}: {_refusal(response.status, response.data)}", status=response.status)
             finally:
                 response.close()
-        except (HTTPError, OSError, ConfigException) as error:
-            raise ClusterError(f"GET {path}: {str(error)[:_MESSAGE_LENGTH]}") from error
-        except ValueError:
-            # http.client quotes the header it refuses, and that is the token: nothing of it may be chained.
-            raise ClusterError(f"GET {path}: the credentials cannot be sent in a header") from None
 
-    def _send(self, path: str, accept: str, query: Mapping[str, str], *, preload: bool) -> urllib3.BaseHTTPResponse:
+    def _post(self, path: str, content: bytes, deadline: float) -> tuple[int, bytes]:
+        """Send the request and give its answer's status and body, which came in time."""
+        timeout = urllib3.Timeout(total=_left(deadline))
+        response = self._send("POST", path, "application/json", timeout, body=content, preload_content=False)
+        try:
+            return response.status, _read(response, deadline)
+        except BaseException:
+            # Half an answer is still on that connection.
+            response.close()
+            raise
+
+    def _send(
+        self, method: str, path: str, accept: str, timeout: urllib3.Timeout, **options: Any
+    ) -> urllib3.BaseHTTPResponse:
         # The pool rather than the generated `call_api`: that one has another signature in every generator version.
         pool: urllib3.PoolManager = self._api.rest_client.pool_manager
+        headers = self._headers(accept)
+        if "body" in options:
+            headers["Content-Type"] = "application/json"
+        # Who asks repeats it; following a redirect would carry the token elsewhere.
         return pool.request(
-            "GET",
-            self._api.configuration.host + path,
-            fields=dict(query),
-            headers=self._headers(accept),
-            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
-            # Who asks repeats it; following a redirect would carry the token elsewhere.
-            retries=False,
-            preload_content=preload,
+            method, self._api.configuration.host + path, headers=headers, timeout=timeout, retries=False, **options
         )
 
     def _headers(self, accept: str) -> dict[str, str]:
@@ -112,21 +152,61 @@ class ClusterClient:
         return headers
 
 
-def _refusal(response: urllib3.BaseHTTPResponse) -> str:
+@contextlib.contextmanager
+def _failing(what: str) -> Iterator[None]:
+    """Turn what can go wrong with a request into a ClusterError."""
+    try:
+        yield
+    except (HTTPError, OSError, ConfigException) as error:
+        raise ClusterError(f"{what}: {str(error)[:_MESSAGE_LENGTH]}") from error
+    except ValueError:
+        # http.client quotes the header it refuses, and that is the token: nothing of it may be chained.
+        raise ClusterError(f"{what}: the credentials cannot be sent in a header") from None
+
+
+def _read(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+    """Read the body until then; the socket's own time would begin anew with every piece."""
+    body = bytearray()
+    while chunk := response.read1(_CHUNK):
+        body += chunk
+        if len(body) > _MOST_BYTES:
+            raise OSError(f"the answer has more than {_MOST_BYTES} bytes")
+        sock = getattr(response.connection, "sock", None)
+        if sock is not None:
+            sock.settimeout(_left(deadline))
+    return bytes(body)
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("the cluster took too long to answer")
+    return left
+
+
+def _refusal(status: int, content: bytes, *, quoted: bool = True) -> str:
     """Say why the cluster refused: its own words only from a Status, since a proxy may have written the rest."""
     try:
-        text = f"{response.status} {HTTPStatus(response.status).phrase}"
+        text = f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
-        text = str(response.status)
-    body = _json_object(response) or {}
+        text = str(status)
+    body = (_json_object(content) if quoted else None) or {}
     if body.get("kind") != "Status" or not body.get("message"):
         return text
     return f"{text}: {str(body['message'])[:_MESSAGE_LENGTH]}"
 
 
-def _json_object(response: urllib3.BaseHTTPResponse) -> dict[str, Any] | None:
+def _json_bytes(what: str, document: Mapping[str, Any]) -> bytes:
     try:
-        body = orjson.loads(response.data)
+        return orjson.dumps(document)
+    except TypeError:
+        # Not chained: what cannot be encoded may be the secret.
+        raise ClusterError(f"{what}: the request cannot be written as JSON") from None
+
+
+def _json_object(content: bytes) -> dict[str, Any] | None:
+    try:
+        body = orjson.loads(content)
     except orjson.JSONDecodeError:
         return None
     return body if isinstance(body, dict) else None

@@ -26,20 +26,25 @@ _TYPES = frozenset(("ADDED", "MODIFIED", "DELETED", "BOOKMARK"))
 
 
 class Watch:
-    """An open watch on all objects of a resource after the version `version`, for about `seconds`.
+    """An open watch on the objects of a resource after the version `version`, for about `seconds`.
 
-    Iterating gives each event's type and the object's metadata, bookmarks included. The iteration ends when the
-    cluster ends the watch, and raises ClusterError for everything else: a broken connection and what is no event
-    have no status, an ERROR event has the status that it names (410: the version is too old).
+    With a field selector, of those that it fits. Iterating gives each event's type and the object's metadata,
+    bookmarks included. The iteration ends when the cluster ends the watch, and raises ClusterError for everything
+    else: a broken connection and what is no event have no status, an ERROR event has the status that it names (410:
+    the version is too old).
     """
 
-    def __init__(self, client: ClusterClient, path: str, *, version: str, seconds: float) -> None:
+    def __init__(
+        self, client: ClusterClient, path: str, *, version: str, seconds: float, field_selector: str = ""
+    ) -> None:
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
             "timeoutSeconds": str(max(1, round(seconds))),
         }
+        if field_selector:
+            query["fieldSelector"] = field_selector
         self._path = path
         self._response = client.open(path, accept=_ACCEPT, query=query, silence=seconds + _GRACE_SECONDS)
 

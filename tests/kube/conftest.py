@@ -98,7 +98,8 @@ class FakeCluster:
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, str], Mapping[str, str]]] = []
-        self._answers: dict[str, Callable[[dict[str, str]], tuple[int, str, bytes]]] = {}
+        self.posted: list[Any] = []
+        self._answers: dict[str, Callable[[Any], tuple[int, str, bytes]]] = {}
         self._watches: list[FakeWatch] = []
         self._taken: list[FakeWatch] = []
         self._lock = threading.Lock()
@@ -118,6 +119,14 @@ class FakeCluster:
                 else:
                     reply(self, *cluster.respond(parts.path, query))
 
+            def do_POST(self) -> None:
+                document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                cluster.requests.append((self.path, {}, dict(self.headers)))
+                cluster.posted.append(document)
+                # The client may have given up on it.
+                with contextlib.suppress(OSError):
+                    reply(self, *cluster.respond(self.path, document))
+
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's
                 pass
 
@@ -127,10 +136,13 @@ class FakeCluster:
         self._thread.start()
 
     def answer(self, path: str, body: object, *, status: int = 200, media_type: str = "application/json") -> None:
-        """Answer a path: bytes as they are, JSON, or what a function makes of the query (a pair has a status first)."""
+        """Answer a path: bytes as they are, JSON, or what a function makes of the query (a pair has a status first).
 
-        def respond(query: dict[str, str]) -> tuple[int, str, bytes]:
-            content = body(query) if callable(body) else body
+        Of a POST the function is given the document.
+        """
+
+        def respond(asked: Any) -> tuple[int, str, bytes]:
+            content = body(asked) if callable(body) else body
             code, content = content if isinstance(content, tuple) else (status, content)
             return code, media_type, content if isinstance(content, bytes) else json.dumps(content).encode()
 
@@ -140,10 +152,10 @@ class FakeCluster:
         """Answer a path with a Status."""
         self.answer(path, {"kind": "Status", "apiVersion": "v1", "message": message}, status=status)
 
-    def respond(self, path: str, query: dict[str, str]) -> tuple[int, str, bytes]:
-        """Give the answer to a request."""
+    def respond(self, path: str, asked: Any) -> tuple[int, str, bytes]:
+        """Give the answer to a request, with its query or its document."""
         if path in self._answers:
-            return self._answers[path](query)
+            return self._answers[path](asked)
         return 404, "application/json", b'{"kind":"Status","message":"the server could not find it"}'
 
     def watches(self, count: int) -> list[FakeWatch]:
