@@ -23,8 +23,6 @@ from app.query import CustomMetricQuery, ExternalMetricQuery
 
 __all__ = ["Router"]
 
-# What a provider may take for one read, until deadlines can be configured.
-DEADLINE_SECONDS = 10.0
 # Which provider had the values, for whom needs to know why an answer is what it is (-v 4).
 _ANSWERED, _PASSED = "audit-id %s: provider %s answers for %s", "audit-id %s: provider %s has nothing for %s"
 
@@ -33,14 +31,22 @@ class Router:
     """The providers, in the order of the configuration."""
 
     def __init__(
-        self, providers: Sequence[tuple[str, Provider]], *, mapper: RESTMapper, clock: Clock, logger: logging.Logger
+        self,
+        providers: Sequence[tuple[str, Provider]],
+        *,
+        mapper: RESTMapper,
+        clock: Clock,
+        logger: logging.Logger,
+        seconds: float,
     ) -> None:
+        """Make it; `seconds` is what a read may take."""
         self._custom = [(name, each) for name, each in providers if isinstance(each, CustomMetricsProvider)]
         self._external = [(name, each) for name, each in providers if isinstance(each, ExternalMetricsProvider)]
         self._writable = next((provider for _, provider in providers if isinstance(provider, WritableMetrics)), None)
         self._mapper = mapper
         self._clock = clock
         self._logger = logger
+        self._seconds = seconds
 
     def read_custom(self, query: CustomMetricQuery, *, audit_id: str) -> Sequence[MetricValue]:
         """Answer a read of a custom metric; a by-name answer has exactly one value.
@@ -117,7 +123,7 @@ class Router:
         return dataclasses.replace(info, group_resource=self._mapper.mapping_for(info.group_resource).group_resource)
 
     def _context(self, audit_id: str) -> RequestContext:
-        deadline = self._clock.monotonic() + DEADLINE_SECONDS
+        deadline = self._clock.monotonic() + self._seconds
         return RequestContext(deadline=deadline, audit_id=audit_id, clock=self._clock, logger=self._logger)
 
     def _writer(self) -> WritableMetrics:

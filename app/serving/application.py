@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from app.environ import HEADER_PAIRS
+from app.environ import HEADER_PAIRS, PEER_CERTIFICATE
 
 __all__ = ["Application"]
 
 
 class Application:
-    """The WSGI application, called with the header pairs in its environ; in everything else it is the application."""
+    """The WSGI application, called with what only the connection knows; in everything else it is the application."""
 
     def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
         self._app = app
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request."""
-        environ[HEADER_PAIRS] = environ["gunicorn.socket"].header_pairs
+        connection = environ["gunicorn.socket"]
+        environ[HEADER_PAIRS] = connection.header_pairs
+        environ[PEER_CERTIFICATE] = connection.peer_certificate
         return self._app(environ, start_response)
 
     def __getattr__(self, name: str) -> Any:

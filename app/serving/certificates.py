@@ -1,4 +1,4 @@
-"""The serving certificate: the given pair, checked, or a self-signed one that is kept in a folder.
+"""Where the serving certificate is: the given files, or a self-signed pair that is kept in a folder.
 
 The self-signed one is a leaf and the CA that signed it, as client-go's `GenerateSelfSignedCertKey` makes them: the CA's
 key is thrown away, and the file serves as curl's `--cacert` and as an APIService's `caBundle` alike.
@@ -18,22 +18,18 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from app.serving.pairs import CertificateError, read_pair
 from app.settings import ServingSettings
 
-__all__ = ["CertificateError", "check_pair", "ensure_certificate"]
+__all__ = ["ensure_certificate"]
 
 _LIFETIME = timedelta(days=365)
 # Clocks differ a little: a certificate of this second would be refused by a client that is a second behind.
 _BACKDATED = timedelta(hours=1)
 # What ends sooner than this is made anew at the start.
 _LEAST_LEFT = timedelta(days=1)
-
-
-class CertificateError(Exception):
-    """There is no usable serving certificate; the message says why, and holds no key material."""
 
 
 def ensure_certificate(serving: ServingSettings, *, now: datetime | None = None) -> tuple[Path, Path]:
@@ -54,32 +50,6 @@ def ensure_certificate(serving: ServingSettings, *, now: datetime | None = None)
             f"--cert-dir={folder}: cannot keep the self-signed certificate there: {error.strerror or error}"
         ) from error
     return cert, key
-
-
-def check_pair(cert_file: str | Path, key_file: str | Path, *, now: datetime | None = None) -> list[str]:
-    """Say what is wrong with a certificate and its key; never quotes their contents."""
-    problems = []
-    leaf, key = None, None
-    try:
-        leaf = _read_leaf(Path(cert_file))
-    except CertificateError as error:
-        problems.append(f"--tls-cert-file={cert_file}: {error}")
-    try:
-        key = _read_key(Path(key_file))
-    except CertificateError as error:
-        problems.append(f"--tls-private-key-file={key_file}: {error}")
-    if leaf is None:
-        return problems
-    now = now or datetime.now(UTC)
-    if now > leaf.not_valid_after_utc:
-        problems.append(f"--tls-cert-file={cert_file}: the certificate expired on {leaf.not_valid_after_utc:%F %T} UTC")
-    if now < leaf.not_valid_before_utc:
-        problems.append(
-            f"--tls-cert-file={cert_file}: the certificate is not valid before {leaf.not_valid_before_utc:%F %T} UTC"
-        )
-    if key is not None and not _belong_together(leaf, key):
-        problems.append(f"--tls-private-key-file={key_file}: this is not the key of the certificate in {cert_file}")
-    return problems
 
 
 def _alternative_names(serving: ServingSettings) -> list[x509.GeneralName]:
@@ -104,15 +74,12 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _reusable(cert: Path, key: Path, names: list[x509.GeneralName], now: datetime) -> bool:
-    if not cert.exists() or not key.exists():
-        return False
     try:
-        leaf = _read_leaf(cert)
-        present = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        in_date = leaf.not_valid_before_utc <= now and now + _LEAST_LEFT <= leaf.not_valid_after_utc
-        return in_date and set(names) <= set(present) and _belong_together(leaf, _read_key(key))
+        pair = read_pair(cert, key, now=now)
+        present = pair.leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (CertificateError, ValueError, x509.ExtensionNotFound):
         return False
+    return now + _LEAST_LEFT <= pair.not_after and set(names) <= set(present)
 
 
 def _write_pair(cert: Path, key: Path, names: list[x509.GeneralName], now: datetime) -> None:
@@ -187,29 +154,3 @@ def _replace(path: Path, content: bytes) -> None:
     except OSError:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-def _read_leaf(path: Path) -> x509.Certificate:
-    try:
-        return x509.load_pem_x509_certificates(path.read_bytes())[0]
-    except OSError as error:
-        raise CertificateError(f"it cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise CertificateError("there is no certificate in PEM in it") from error
-
-
-def _read_key(path: Path) -> PrivateKeyTypes:
-    try:
-        return serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except OSError as error:
-        raise CertificateError(f"it cannot be read: {error.strerror}") from error
-    except TypeError as error:
-        raise CertificateError("the key is encrypted; give one without a passphrase") from error
-    except Exception as error:
-        # ValueError, UnsupportedAlgorithm; none of their messages is for a log that others read.
-        raise CertificateError("there is no private key in PEM in it that can be used") from error
-
-
-def _belong_together(leaf: x509.Certificate, key: PrivateKeyTypes) -> bool:
-    encoding, layout = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    return key.public_key().public_bytes(encoding, layout) == leaf.public_key().public_bytes(encoding, layout)

@@ -11,12 +11,17 @@ import sys
 from pathlib import Path
 
 from app import registry
-from app.serving.certificates import CertificateError, check_pair, ensure_certificate
+from app.kube.authorities import authority_problems
+from app.serving.certificates import ensure_certificate
+from app.serving.ciphers import cipher_problems
+from app.serving.connection import Deadlines
 from app.serving.hooks import Hooks
 from app.serving.hooks import bind as _bind
 from app.serving.log import level_name, log_class
-from app.serving.tls import TLSError, build_context
-from app.serving.worker import Worker
+from app.serving.loop import WorkerOptions
+from app.serving.pairs import CertificateError, Pair, read_pair
+from app.serving.stopping import Reloads
+from app.serving.worker import worker_class as _worker_class
 from app.settings import ServingSettings, Settings
 
 __all__ = [
@@ -39,6 +44,7 @@ __all__ = [
     "loglevel",
     "max_requests",
     "nworkers_changed",
+    "on_reload",
     "on_starting",
     "post_worker_init",
     "pre_request",
@@ -48,57 +54,65 @@ __all__ = [
     "timeout",
     "when_ready",
     "worker_class",
+    "worker_connections",
     "worker_exit",
     "worker_tmp_dir",
     "workers",
 ]
 
 
-def _certificate(serving: ServingSettings, problems: list[str]) -> tuple[Path, Path]:
-    """Give the certificate's files, made if need be, and say what is wrong with them."""
+def _certificate(serving: ServingSettings, problems: list[str]) -> Pair | None:
+    """Give the certificate with its key, made if need be; else say what is wrong with them."""
     given = serving.tls_cert_file, serving.tls_private_key_file
     if any(given) and not all(path and os.access(path, os.R_OK) for path in given):
         # The settings say so already.
-        return Path(), Path()
+        return None
     try:
-        cert, key = ensure_certificate(serving)
-        found = check_pair(cert, key)
-        if not found:
-            build_context(cert, key, serving.tls_min_version)
-    except (CertificateError, TLSError) as error:
-        problems.append(str(error))
-        return Path(), Path()
-    problems += found
-    return cert, key
+        return read_pair(*ensure_certificate(serving))
+    except CertificateError as error:
+        problems += error.problems
+        return None
 
 
-def _load() -> tuple[Settings, Path, Path]:
+def _load() -> tuple[Settings, Pair]:
     settings, problems = Settings.load(os.environ)
     problems += registry.check(settings.providers)
-    cert, key = _certificate(settings.serving, problems)
-    if problems:
+    problems += authority_problems(settings.authentication)
+    problems += cipher_problems(settings.serving.tls_cipher_suites)
+    pair = _certificate(settings.serving, problems)
+    if problems or pair is None:
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
         sys.stderr.write(f"metrics-apiserver: the configuration has {count}:\n")
         sys.stderr.writelines(f"  - {problem}\n" for problem in problems)
         raise SystemExit(1)
-    return settings, cert, key
+    return settings, pair
 
 
-_settings, _cert, _key = _load()
-_hooks = Hooks(_settings, _cert, _key)
+_settings, _pair = _load()
+_hooks = Hooks(_settings, _pair)
+_reloads = Reloads()
 
 proc_name = "metrics-apiserver"
 bind = _bind(_settings.serving)
 # Without these two gunicorn would serve plain HTTP, whatever its ssl_context hook gives.
-certfile, keyfile = str(_cert), str(_key)
+certfile, keyfile = str(_pair.contents.cert_file), str(_pair.contents.key_file)
 
 # One worker: providers hold state, and pollers run once. More throughput is more replicas.
-worker_class = Worker
+worker_class = _worker_class(
+    WorkerOptions(
+        # A second or two for the way of an answer that took all the time it had.
+        deadlines=Deadlines(answer=_settings.serving.request_timeout + 2.0),
+        shutdown_delay=_settings.serving.shutdown_delay_duration,
+        reloads=_reloads,
+    )
+)
 workers = 1
-threads = 16
+worker_connections = _settings.serving.max_connections
+threads = 32
 max_requests = 0
 timeout = 30
-graceful_timeout = 25
+# Counted by the master from the signal on.
+graceful_timeout = 25 + round(_settings.serving.shutdown_delay_duration)
 # Longer than Go's clients keep an idle connection (90 s), so that it is they who close it.
 keepalive = 120
 # A file that beats in memory: the root file system may be read-only.
@@ -122,6 +136,7 @@ errorlog = "-"
 accesslog = None
 
 on_starting = _hooks.on_starting
+on_reload = _reloads.begin
 nworkers_changed = _hooks.nworkers_changed
 when_ready = _hooks.when_ready
 post_worker_init = _hooks.post_worker_init

@@ -1,9 +1,9 @@
 """One TLS connection: a socket's methods over pyOpenSSL, in which nothing waits for longer than its deadline.
 
-Without waiting, `advance` takes a connection through its handshake and the head of the next request; a thread is needed
-only when the head is there. What then reads and writes waits with `poll`, up to the deadline of the body or the answer.
-OpenSSL's errors come out as the ones of `ssl` and OSError, which is all that gunicorn knows. A connection belongs to
-one thread at a time.
+The worker's loop takes a connection through its handshake, the head of each request and the rest of each answer, and
+none of these steps waits. What a thread reads of a body waits with `poll`, up to the deadline of the body; what it
+writes is collected here and goes out as far as there is room. OpenSSL's errors come out as the ones of `ssl` and
+OSError, which is all that gunicorn knows. A connection belongs to one thread at a time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 __all__ = ["DEADLINES", "HEAD_LIMIT", "Deadlines", "TLSConnection"]
 
@@ -28,8 +28,10 @@ T = TypeVar("T")
 
 # The most that a TLS record holds: what is read in this size leaves nothing in OpenSSL, where poll cannot see it.
 _RECORD = 16384
-# The most of a head that is collected; the apiserver's own limit (Go's http.DefaultMaxHeaderBytes) is 1 MiB.
-HEAD_LIMIT = 1 << 20
+# The most of a request's head, its line and fields together; a user in 500 groups fits.
+HEAD_LIMIT = 1 << 16
+# What is collected of an answer before as much as there is room for is written.
+_WRITE_FROM = 1 << 18
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
@@ -39,9 +41,9 @@ class Deadlines:
 
     handshake: float = 5.0
     head: float = 5.0
-    body: float = 30.0
-    # For one answer; a long one gets a second more for each MiB.
-    answer: float = 30.0
+    body: float = 10.0
+    # From the first byte of an answer to its last.
+    answer: float = 12.0
 
 
 DEADLINES = Deadlines()
@@ -52,49 +54,69 @@ class _EndOfStream(Exception):  # noqa: N818 - no error: the peer has said all i
 
 
 class TLSConnection:
-    """The server's side of one connection; `deadline` is when what the peer is at now must be done."""
+    """The server's side of one connection."""
 
     def __init__(self, context: SSL.Context, sock: socket.socket, deadlines: Deadlines = DEADLINES) -> None:
         sock.settimeout(0)
         self._socket = sock
         self._tls = SSL.Connection(context, sock)
         self._tls.set_accept_state()
-        self._deadlines = deadlines
+        self.deadlines = deadlines
         self._timeout: float | None = None
         self._handshaken = False
         self._ended = False
         # Decrypted, and not yet asked for.
         self._ahead = bytearray()
         self._searched = 0
+        # Answered, and not yet encrypted.
+        self._unsent = bytearray()
         self._body_deadline: float | None = None
-        self.deadline: float | None = time.monotonic() + deadlines.handshake
+        # The client's certificate (DER), which nobody has judged.
+        self.peer_certificate: bytes | None = None
         # The header fields of the request that is being answered, as they came (see hooks.pre_request).
         self.header_pairs: tuple[tuple[str, str], ...] = ()
 
-    # What the worker's loop asks.
+    # What the worker's loop asks; each gives the selectors event to wait for, or 0 when it is done.
 
-    def advance(self, line_limit: int) -> int:
-        """Go on without waiting; give the selectors event to wait for, or 0 when there is something to parse.
+    def handshake(self) -> int:
+        """Go on with the handshake without waiting."""
+        return self._without_waiting(self.do_handshake)
+
+    def read_head(self, line_limit: int) -> int:
+        """Go on reading a request's head without waiting; 0 when there is something to parse, or the peer has left.
 
         Also 0 when the head cannot become a good one any more, so that the parser says so: a bare LF, a request line
         over `line_limit`, more than HEAD_LIMIT bytes.
         """
-        self._timeout = 0.0
-        if self.deadline is None:
-            self.deadline = time.monotonic() + self._deadlines.head
+        return self._without_waiting(lambda: self._read_head(line_limit))
+
+    def write(self) -> int:
+        """Go on writing the answer without waiting."""
+        return self._without_waiting(self._write)
+
+    def _without_waiting(self, step: Callable[[], None]) -> int:
+        before, self._timeout = self._timeout, 0.0
         try:
-            self.do_handshake()
-            while not self._head_is_decided(line_limit):
-                self._ahead += self._run(lambda: self._tls.recv(_RECORD))
-        except _EndOfStream:
-            self._ended = True
+            step()
         except ssl.SSLWantReadError:
             return selectors.EVENT_READ
         except ssl.SSLWantWriteError:
             return selectors.EVENT_WRITE
-        self.deadline = self._body_deadline = None
-        self._searched = 0
+        finally:
+            self._timeout = before
         return 0
+
+    def _read_head(self, line_limit: int) -> None:
+        try:
+            while not self._head_is_decided(line_limit):
+                self._ahead += self._run(self._receive)
+        except _EndOfStream:
+            self._ended = True
+        self._body_deadline = None
+        self._searched = 0
+
+    def _receive(self) -> bytes:
+        return self._tls.recv(_RECORD)
 
     def _head_is_decided(self, line_limit: int) -> bool:
         ahead = self._ahead
@@ -105,10 +127,32 @@ class TLSConnection:
         # Two bytes for the line's end, and two for an empty line before it.
         return len(ahead) > line_limit + 4 and ahead.find(b"\r\n", 2, line_limit + 4) < 0
 
+    def _write(self, deadline: float | None = None) -> None:
+        written = 0
+        try:
+            with memoryview(self._unsent) as unsent:
+                while written < len(unsent):
+                    with unsent[written : written + _RECORD] as record:
+                        written += self._run(lambda: self._tls.send(record), deadline)
+        except _EndOfStream as error:
+            raise BrokenPipeError(errno.EPIPE, "the peer closed the connection") from error
+        finally:
+            del self._unsent[:written]
+
     @property
     def head_too_large(self) -> bool:
-        """Whether more than HEAD_LIMIT bytes came without an end of the head."""
-        return len(self._ahead) > HEAD_LIMIT and b"\r\n\r\n" not in self._ahead
+        """Whether the head is not over after HEAD_LIMIT bytes."""
+        return len(self._ahead) > HEAD_LIMIT and self._ahead.find(b"\r\n\r\n", 0, HEAD_LIMIT) < 0
+
+    @property
+    def left(self) -> bool:
+        """Whether the peer has left, and said nothing that could be answered."""
+        return self._ended and not self._ahead
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes of the answer wait to be written."""
+        return len(self._unsent)
 
     def unread(self, data: bytes) -> None:
         """Take back what was read and belongs to the next request."""
@@ -134,11 +178,13 @@ class TLSConnection:
         """Complete the handshake, by its deadline."""
         if not self._handshaken:
             try:
-                self._run(self._tls.do_handshake, self.deadline)
+                self._run(self._tls.do_handshake, time.monotonic() + self.deadlines.handshake)
             except _EndOfStream as error:
                 raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "the peer left during the handshake") from error
             self._handshaken = True
-            self.deadline = time.monotonic() + self._deadlines.head
+            certificate = self._tls.get_peer_certificate()
+            if certificate is not None:
+                self.peer_certificate = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
 
     def recv(self, size: int, _flags: int = 0) -> bytes:
         """Read up to `size` bytes; none at the end of the stream."""
@@ -149,7 +195,7 @@ class TLSConnection:
         if self._ended:
             return b""
         if self._body_deadline is None:
-            self._body_deadline = time.monotonic() + self._deadlines.body
+            self._body_deadline = time.monotonic() + self.deadlines.body
         try:
             return self._run(lambda: self._tls.recv(min(size, _RECORD)), self._body_deadline)
         except _EndOfStream:
@@ -157,25 +203,28 @@ class TLSConnection:
             return b""
 
     def send(self, data: bytes | bytearray | memoryview, _flags: int = 0) -> int:
-        """Write all of `data`, as `sendall` does, and give its length."""
+        """Write all of `data` now, by the deadline of an answer, and give its length; the peer waits for it."""
         self.sendall(data)
+        self.write_out()
         return memoryview(data).nbytes
 
     def sendall(self, data: bytes | bytearray | memoryview, _flags: int = 0) -> None:
-        """Write all of `data`, by the deadline of an answer."""
-        left = memoryview(data).cast("B")
-        deadline = time.monotonic() + self._deadlines.answer + len(left) / (1 << 20)
-        while left:
-            record = left[:_RECORD]
-            try:
-                sent = self._run(lambda: self._tls.send(record), deadline)  # noqa: B023 - called before the loop goes on
-            except _EndOfStream as error:
-                raise BrokenPipeError(errno.EPIPE, "the peer closed the connection") from error
-            left = left[sent:]
+        """Collect a part of the answer; what there is room for goes out when there is enough of it."""
+        self._refuse_closed()
+        self._unsent += data
+        if len(self._unsent) > _WRITE_FROM:
+            self.write()
+
+    def write_out(self) -> None:
+        """Write all that was collected, waiting up to the deadline of an answer."""
+        self._timeout = None
+        self._write(time.monotonic() + self.deadlines.answer)
 
     def shutdown(self, how: int) -> None:
         """Say goodbye in TLS and TCP without waiting for an answer; nothing is read afterwards."""
         self._refuse_closed()
+        with suppress(OSError):
+            self.write()
         self._ended = True
         self._ahead.clear()
         # Before the handshake is over, and after an error, OpenSSL has no goodbye to say.
@@ -186,6 +235,7 @@ class TLSConnection:
     def close(self) -> None:
         """Close the socket."""
         self._ended = True
+        self._unsent.clear()
         self._socket.close()
 
     def fileno(self) -> int:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from app.serving.ciphers import insecure_ciphers
+from app.serving.pairs import Pair
+from app.serving.reloading import ServingCertificate
 from app.serving.stopping import end, end_share, stop_share, within
-from app.serving.tls import TLSContext, build_context
+from app.serving.tls import TLSContext
 from app.settings import ServingSettings, Settings
 
 __all__ = ["Hooks", "bind", "curl_lines"]
@@ -25,11 +29,12 @@ def bind(serving: ServingSettings) -> str:
 class Hooks:
     """What happens around the server's life; the methods have gunicorn's names."""
 
-    def __init__(self, settings: Settings, cert: Path, key: Path) -> None:
+    def __init__(self, settings: Settings, pair: Pair) -> None:
         self._settings = settings
-        self._cert, self._key = cert, key
-        # Made in the worker and published when complete; afterwards replaced at most, never changed.
-        self._context: TLSContext | None = None
+        # As it was at the start. A worker that is forked later reads the files again, and has this one where it must
+        # refuse what it finds: with none it could not begin, and the master would give up.
+        self._pair = pair
+        self._certificate: ServingCertificate | None = None
         self._started = False
 
     # In the master.
@@ -58,32 +63,51 @@ class Hooks:
 
     def when_ready(self, server: Any) -> None:
         """Say where the server is, and in the embedded default what to try."""
-        server.log.info("serving at https://%s (certificate: %s)", bind(self._settings.serving), self._cert)
+        serving, cert = self._settings.serving, self._pair.contents.cert_file
+        server.log.info("serving at https://%s (certificate: %s)", bind(serving), cert)
+        for name in insecure_ciphers(serving.tls_cipher_suites):
+            server.log.warning("--tls-cipher-suites=%s: this suite is insecure", name)
         if _embedded(self._settings):
-            _show(curl_lines(self._settings.serving, self._cert), server, self._settings.logging.log_format)
+            _show(curl_lines(serving, cert), server, self._settings.logging.log_format)
 
     # In the worker.
 
     def post_worker_init(self, worker: Any) -> None:
-        """Build the TLS context, then let the application begin its own work."""
-        serving = self._settings.serving
-        self._context = TLSContext(build_context(self._cert, self._key, serving.tls_min_version))
+        """Let the application begin its own work, and serve TLS with the authorities that it knows."""
         self._started = True
         _call(worker, "start")
+        self._certificate = ServingCertificate(
+            self._settings.serving,
+            self._pair,
+            authorities=partial(self._authorities, worker),
+            observe=partial(_call, worker, "observe_certificate"),
+        )
+        self._certificate.start()
+
+    def _authorities(self, worker: Any) -> tuple[bytes, ...] | None:
+        """Give the CAs whose certificates clients are asked for; None where nobody would look at one."""
+        known = _call(worker, "client_authorities") or ()
+        # In a cluster they are asked also while no CA is known yet: who showed none once is not asked again.
+        return None if not known and self._settings.cluster.standalone else known
 
     def worker_exit(self, _server: Any, worker: Any) -> None:
         """Let the application end what it began, and the process end whatever it left running."""
         if not self._started:
             return
+        if self._certificate is not None:
+            self._certificate.stop()
         seconds = stop_share(worker.graceful_timeout)
         if not within(seconds, lambda: _call(worker, "stop")):
             worker.log.warning("the application has not stopped within %g s", seconds)
+        if self._certificate is not None:
+            # It has had the time already, unless the application was quicker.
+            self._certificate.join(end_share(worker.graceful_timeout))
         end(end_share(worker.graceful_timeout))
 
     def ssl_context(self, _config: Any, _default_factory: Callable[[], Any]) -> TLSContext:
-        """Give the context; gunicorn asks for every connection."""
-        assert self._context is not None, "no connection is accepted before post_worker_init"
-        return self._context
+        """Give the context in use; gunicorn asks for every connection."""
+        assert self._certificate is not None, "no connection is accepted before post_worker_init"
+        return self._certificate.context
 
     @staticmethod
     def pre_request(_worker: Any, req: Any) -> None:
@@ -122,7 +146,7 @@ def _embedded(settings: Settings) -> bool:
         return bool(settings.cluster.objects) and Path(settings.cluster.objects).parent == folder
 
 
-def _call(worker: Any, method: str) -> None:
+def _call(worker: Any, method: str, *arguments: object) -> Any:
+    """Call a method of the application; None where it has no such method, as others than ours may not."""
     function = getattr(getattr(worker, "wsgi", None), method, None)
-    if function is not None:
-        function()
+    return None if function is None else function(*arguments)

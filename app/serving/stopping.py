@@ -8,6 +8,7 @@ for one that hangs in a provider; a worker that still has such threads ends with
 from __future__ import annotations
 
 import logging
+import mmap
 import os
 import sys
 import threading
@@ -16,7 +17,7 @@ from collections.abc import Callable
 
 from app import logs
 
-__all__ = ["end", "end_share", "requests_share", "stop_share", "within"]
+__all__ = ["Reloads", "end", "end_share", "requests_share", "stop_share", "within"]
 
 logger = logging.getLogger("metrics_apiserver")
 
@@ -68,3 +69,22 @@ def end(seconds: float) -> None:
     ending = sys.exception()
     code = ending.code if isinstance(ending, SystemExit) and isinstance(ending.code, int) else 0
     os._exit(code)
+
+
+class Reloads:
+    """Counts the reloads (SIGHUP), in memory that the master shares with its workers.
+
+    A worker that is told to stop learns from it whether another has taken its place already.
+    """
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 8)
+
+    @property
+    def count(self) -> int:
+        """How many there have been."""
+        return int.from_bytes(self._memory[:8], "little")
+
+    def begin(self, _server: object) -> None:
+        """Count one more: gunicorn's `on_reload`, which comes before the next worker."""
+        self._memory[:8] = (self.count + 1).to_bytes(8, "little")

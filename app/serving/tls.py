@@ -1,59 +1,72 @@
-"""The TLS context: built once in each worker, in the shape that gunicorn's `ssl_context` hook gives back."""
+"""The TLS context for a pair and the clients' authorities, in the shape that gunicorn's `ssl_context` hook returns."""
 
 from __future__ import annotations
 
 import socket
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
+from cryptography import x509
 from OpenSSL import SSL
 
+from app.serving.ciphers import cipher_list
 from app.serving.connection import DEADLINES, Deadlines, TLSConnection
+from app.serving.pairs import Pair
+from app.settings import ServingSettings
 
 __all__ = ["TLSContext", "TLSError", "build_context"]
 
 _MIN_VERSIONS = {"VersionTLS12": SSL.TLS1_2_VERSION, "VersionTLS13": SSL.TLS1_3_VERSION}
-# For TLS 1.2: what Go serves first, that is ephemeral keys and authenticated encryption only. 1.3 has nothing else.
-_CIPHERS = (
-    b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
-    b"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
-)
 
 
 class TLSError(Exception):
-    """The certificate and its key cannot be served; the message says why."""
+    """There can be no TLS context; the message says why."""
 
 
-def build_context(cert: Path, key: Path, min_version: str) -> SSL.Context:
-    """Build the context for a certificate file (intermediates after the leaf) and its key. Raises TLSError."""
+def build_context(pair: Pair, serving: ServingSettings, authorities: Sequence[bytes] | None = None) -> SSL.Context:
+    """Build the context that serves a pair. Raises TLSError.
+
+    With `authorities` (CA certificates in DER, or none yet) clients are asked for a certificate. Whatever they show
+    passes: who may come in is for auth to say, and a client with a bad certificate may have a good token.
+    """
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
-    context.set_min_proto_version(_MIN_VERSIONS[min_version])
+    ciphers = cipher_list(serving.tls_cipher_suites)
+    # As in Go: where only suites of TLS 1.3 are named, 1.2 has none.
+    min_version = _MIN_VERSIONS[serving.tls_min_version] if ciphers else SSL.TLS1_3_VERSION
+    context.set_min_proto_version(min_version)
     context.set_options(SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-    context.set_cipher_list(_CIPHERS)
     context.set_alpn_select_callback(_select_protocol)
-    # Sessions are resumed from tickets, which cost no memory here and end with this context's keys.
+    # Sessions are resumed from tickets, which cost no memory here and end with this context's keys. A ticket holds the
+    # client's certificate, so that a resumed connection has it too.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_session_id(b"metrics-apiserver")
-    # No client certificate is asked for so far: set_verify and set_client_ca_list belong here.
-    context.set_verify(SSL.VERIFY_NONE)
     try:
-        context.use_certificate_chain_file(str(cert))
-        context.use_privatekey_file(str(key))
-        context.check_privatekey()
-    except SSL.Error as error:
-        raise TLSError(f"{cert} and {key} cannot be served: {_reasons(error)}") from error
+        if ciphers:
+            context.set_cipher_list(ciphers)
+        pair.put_into(context)
+        _ask_for_certificates(context, authorities)
+    except (SSL.Error, ValueError) as error:
+        raise TLSError(f"OpenSSL takes no such certificate or cipher suites: {error}") from error
     return context
+
+
+def _ask_for_certificates(context: SSL.Context, authorities: Sequence[bytes] | None) -> None:
+    if authorities is None:
+        context.set_verify(SSL.VERIFY_NONE)
+        return
+    context.set_verify(SSL.VERIFY_PEER, _accept)
+    # Their names go to the client: one whose certificates are all of other authorities then shows none.
+    for authority in authorities:
+        context.add_client_ca(x509.load_der_x509_certificate(authority))
+
+
+def _accept(*_judgement: object) -> bool:
+    return True
 
 
 def _select_protocol(_connection: SSL.Connection, offered: list[bytes]) -> Any:
     return b"http/1.1" if b"http/1.1" in offered else SSL.NO_OVERLAPPING_PROTOCOLS
-
-
-def _reasons(error: SSL.Error) -> str:
-    """Give OpenSSL's own words, such as "ee key too small"; they hold no key material."""
-    queue = error.args[0] if error.args else []
-    return ", ".join(reason for _library, _function, reason in queue) or "OpenSSL gives no reason"
 
 
 class TLSContext:

@@ -20,7 +20,7 @@ TWO = {("cart-0", "rps"): 2, ("db-0", "rps"): 2, ("cart-0", "only-two"): 2}
 
 def router(*providers: Any) -> Router:
     named = [(f"provider-{number}", provider) for number, provider in enumerate(providers)]
-    return Router(named, mapper=cluster().mapper, clock=FakeClock(), logger=LOGGER)
+    return Router(named, mapper=cluster().mapper, clock=FakeClock(), logger=LOGGER, seconds=10)
 
 
 def read(asked: Router, path: str, **parameters: str) -> list[tuple[str, str]]:

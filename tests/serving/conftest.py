@@ -81,7 +81,12 @@ class Server:
     """gunicorn in a process of its own."""
 
     def __init__(
-        self, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None, application: str = APPLICATION
+        self,
+        folder: Path,
+        *arguments: str,
+        environ: Mapping[str, str] | None = None,
+        application: str = APPLICATION,
+        prefix: tuple[str, ...] = (sys.executable,),
     ) -> None:
         self.folder = folder
         self.port = free_port()
@@ -94,7 +99,7 @@ class Server:
         }
         # Not inherited: whoever runs the tests may have settings of their own.
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        command = [sys.executable, "-m", "gunicorn", "-c", "python:app.serving.config", "--pythonpath", str(folder)]
+        command = [*prefix, "-m", "gunicorn", "-c", "python:app.serving.config", "--pythonpath", str(folder)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*command, *arguments, "served_by_test:app"],

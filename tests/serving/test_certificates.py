@@ -1,4 +1,4 @@
-"""The self-signed certificate and the checks of a given one."""
+"""The self-signed certificate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from app.serving.certificates import CertificateError, check_pair, ensure_certificate
+from app.serving.certificates import ensure_certificate
+from app.serving.pairs import CertificateError, read_pair
 from app.settings import ServingSettings
 
 NOW = datetime.now(UTC)
@@ -126,60 +127,10 @@ def test_a_pair_is_made_anew_when(tmp_path: Path, spoil, changes: dict[str, str]
     spoil(cert, key)
     ensure_certificate(_serving(tmp_path, **changes), now=NOW + later)
     assert cert.read_bytes() != before
-    assert check_pair(cert, key, now=NOW + later) == []
+    assert read_pair(cert, key, now=NOW + later).leaf.public_bytes(serialization.Encoding.PEM) in cert.read_bytes()
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CertificateError, match=r"^--cert-dir=.*/file/x: cannot keep .* there: Not a directory$"):
         ensure_certificate(ServingSettings(cert_dir=str(tmp_path / "file" / "x")))
-
-
-class TestCheckPair:
-    @pytest.fixture
-    def pair(self, tmp_path: Path) -> tuple[Path, Path]:
-        return ensure_certificate(_serving(tmp_path), now=NOW)
-
-    def test_a_good_pair_has_no_problems(self, pair: tuple[Path, Path]) -> None:
-        assert check_pair(*pair) == []
-
-    @pytest.mark.parametrize(
-        ("later", "sentence"),
-        [
-            pytest.param(timedelta(days=366), "the certificate expired on ", id="expired"),
-            pytest.param(timedelta(days=-1), "the certificate is not valid before ", id="not yet valid"),
-        ],
-    )
-    def test_a_date_is_said(self, pair: tuple[Path, Path], later: timedelta, sentence: str) -> None:
-        (problem,) = check_pair(*pair, now=NOW + later)
-        assert problem.startswith(f"--tls-cert-file={pair[0]}: {sentence}")
-
-    def test_everything_wrong_is_said_at_once_and_no_contents(self, tmp_path: Path) -> None:
-        cert, key = tmp_path / "c", tmp_path / "k"
-        cert.write_text("CONTENTS")
-        key.write_text("CONTENTS")
-        problems = check_pair(cert, key)
-        assert problems == [
-            f"--tls-cert-file={cert}: there is no certificate in PEM in it",
-            f"--tls-private-key-file={key}: there is no private key in PEM in it that can be used",
-        ]
-
-    def test_a_key_of_another_certificate_is_said(self, pair: tuple[Path, Path]) -> None:
-        _other_key(*pair)
-        assert check_pair(*pair) == [
-            f"--tls-private-key-file={pair[1]}: this is not the key of the certificate in {pair[0]}"
-        ]
-
-    def test_an_encrypted_key_is_said(self, pair: tuple[Path, Path]) -> None:
-        encryption = serialization.BestAvailableEncryption(b"x")
-        layout = serialization.PrivateFormat.PKCS8
-        key = ec.generate_private_key(ec.SECP256R1())
-        pair[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, layout, encryption))
-        assert check_pair(*pair) == [
-            f"--tls-private-key-file={pair[1]}: the key is encrypted; give one without a passphrase"
-        ]
-
-    def test_a_missing_file_is_said(self, pair: tuple[Path, Path], tmp_path: Path) -> None:
-        assert check_pair(tmp_path / "none", pair[1]) == [
-            f"--tls-cert-file={tmp_path}/none: it cannot be read: No such file or directory"
-        ]

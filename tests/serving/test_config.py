@@ -31,7 +31,7 @@ class TestStart:
             environ={
                 "METRICS_APISERVER_SECURE_PORT": "0",
                 "METRICS_APISERVER_BIND_ADDRESS": "0.0.0.0",  # noqa: S104 - it is refused
-                "METRICS_APISERVER_PROVIDER": "nobody",
+                "METRICS_APISERVER_PROVIDER": "nowhere",
                 "METRICS_APISERVER_CERT_DIR": str(tmp_path / "file" / "x"),
                 "METRICS_APISERVER_TYPO": "1",
                 "WEB_CONCURRENCY": "3",
@@ -41,8 +41,15 @@ class TestStart:
         first, *problems = server.logged().splitlines()
         assert first == "metrics-apiserver: the configuration has 6 problems:"
         assert all(line.startswith("  - ") for line in problems)
-        for word in ("--secure-port", "--bind-address", "nobody", "--cert-dir", "TYPO", "WEB_CONCURRENCY"):
+        for word in ("--secure-port", "--bind-address", "nowhere", "--cert-dir", "TYPO", "WEB_CONCURRENCY"):
             assert sum(word in line for line in problems) == 1, word
+
+    def test_a_file_without_a_client_ca_stops_the_start(self, start: Callable[..., Server], tmp_path: Path) -> None:
+        (tmp_path / "ca.crt").write_text("none")
+        server = start(environ={"METRICS_APISERVER_CLIENT_CA_FILE": str(tmp_path / "ca.crt")})
+        assert server.process.wait(20) == 1
+        assert f"--client-ca-file={tmp_path}/ca.crt: " in server.logged()
+        assert "certificate" in server.logged()
 
     def test_a_given_pair_is_checked(self, start: Callable[..., Server], tmp_path: Path) -> None:
         (tmp_path / "c").write_text("x")
@@ -162,7 +169,7 @@ class TestStop:
         server = start().wait_until_ready()
         server.process.send_signal(signal.SIGHUP)
         # The new worker may be quicker than the old one's end, or slower.
-        wait_for(lambda: sorted(server.notes()) == ["drain", "start", "start", "stop"], "the reload")
+        wait_for(lambda: sorted(server.notes()) == ["start", "start", "stop"], "the reload")
         assert server.request("/hello").endswith(b"hello")
 
     def test_a_signal_for_another_worker_is_refused(self, start: Callable[..., Server]) -> None:

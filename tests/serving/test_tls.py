@@ -2,61 +2,52 @@
 
 from __future__ import annotations
 
+import selectors
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from pathlib import Path
+from contextlib import ExitStack, closing
+from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from OpenSSL import SSL
 
 from app.serving.certificates import ensure_certificate
 from app.serving.connection import Deadlines, TLSConnection
-from app.serving.tls import TLSContext, TLSError, build_context
+from app.serving.pairs import Pair, read_pair
+from app.serving.tls import TLSContext, build_context
 from app.settings import ServingSettings
 from tests.serving.conftest import Server
+from tests.serving.ends import Ends, handshaken
 
 SHORT = Deadlines(handshake=0.3, head=0.3, body=0.3, answer=0.3)
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return ensure_certificate(ServingSettings(cert_dir=str(tmp_path_factory.mktemp("certificates"))))
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    folder = tmp_path_factory.mktemp("certificates")
+    return read_pair(*ensure_certificate(ServingSettings(cert_dir=str(folder))))
 
 
-def _client(cert: Path) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(cert))
+def _context(pair: Pair, deadlines: Deadlines = SHORT, **settings: Any) -> TLSContext:
+    return TLSContext(build_context(pair, ServingSettings(**settings)), deadlines)
 
 
-Ends = tuple[TLSConnection, ssl.SSLSocket]
+def _client(pair: Pair) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(pair.contents.cert_file))
 
 
 @pytest.fixture
-def connect(pair: tuple[Path, Path]) -> Iterator[Callable[..., Ends]]:
+def connect(pair: Pair) -> Iterator[Callable[..., Ends]]:
     """Give both ends of a connection after its handshake."""
-    opened: list[socket.socket | TLSConnection] = []
+    with ExitStack() as opened:
 
-    def connect(deadlines: Deadlines = SHORT, client: ssl.SSLContext | None = None) -> Ends:
-        near, far = socket.socketpair()
-        near.settimeout(10)
-        served = TLSContext(build_context(*pair, "VersionTLS12"), deadlines).wrap_socket(far)
-        with ThreadPoolExecutor(1) as pool:
-            handshake = pool.submit(served.do_handshake)
-            wrapped = (client or _client(pair[0])).wrap_socket(near, server_hostname="localhost")
-            handshake.result()
-        opened.extend([served, wrapped])
-        return served, wrapped
+        def connect(deadlines: Deadlines = SHORT, client: ssl.SSLContext | None = None) -> Ends:
+            return opened.enter_context(handshaken(_context(pair, deadlines), client or _client(pair)))
 
-    yield connect
-    for each in opened:
-        each.close()
+        yield connect
 
 
 class TestContext:
@@ -77,11 +68,11 @@ class TestContext:
         with server.plain() as plain, pytest.raises(ssl.SSLError, match="ALERT_PROTOCOL_VERSION"):
             context.wrap_socket(plain, server_hostname="localhost")
 
-    def test_tls_1_2_is_refused_where_1_3_is_the_least(self, pair: tuple[Path, Path]) -> None:
+    def test_tls_1_2_is_refused_where_1_3_is_the_least(self, pair: Pair) -> None:
         near, far = socket.socketpair()
-        client = _client(pair[0])
+        client = _client(pair)
         client.maximum_version = ssl.TLSVersion.TLSv1_2
-        served = TLSContext(build_context(*pair, "VersionTLS13")).wrap_socket(far)
+        served = _context(pair, tls_min_version="VersionTLS13").wrap_socket(far)
         with ThreadPoolExecutor(1) as pool, closing(served):
             handshake = pool.submit(served.do_handshake)
             with near, pytest.raises(ssl.SSLError, match="ALERT_PROTOCOL_VERSION"):
@@ -98,9 +89,9 @@ class TestContext:
         ],
     )
     def test_alpn_selects_http_1_1_and_nothing_else(
-        self, connect: Callable[..., Ends], pair: tuple[Path, Path], offered: list[str], selected: str | None
+        self, connect: Callable[..., Ends], pair: Pair, offered: list[str], selected: str | None
     ) -> None:
-        client = _client(pair[0])
+        client = _client(pair)
         if offered:
             client.set_alpn_protocols(offered)
         served, wrapped = connect(client=client)
@@ -124,28 +115,6 @@ class TestContext:
         with again:
             assert again.session_reused
 
-    def test_no_client_certificate_is_asked_for(self, pair: tuple[Path, Path]) -> None:
-        assert build_context(*pair, "VersionTLS12").get_verify_mode() == SSL.VERIFY_NONE
-
-    def test_a_key_that_openssl_finds_too_small_is_said(self, tmp_path: Path, pair: tuple[Path, Path]) -> None:
-        key = rsa.generate_private_key(65537, 1024)  # noqa: S505 - that is the point
-        leaf = x509.load_pem_x509_certificates(pair[0].read_bytes())[0]
-        cert = (
-            x509.CertificateBuilder()
-            .subject_name(leaf.subject)
-            .issuer_name(leaf.subject)
-            .public_key(key.public_key())
-            .serial_number(1)
-            .not_valid_before(leaf.not_valid_before_utc)
-            .not_valid_after(leaf.not_valid_after_utc)
-            .sign(key, hashes.SHA256())
-        )
-        encoding, layout = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-        (tmp_path / "c").write_bytes(cert.public_bytes(encoding))
-        (tmp_path / "k").write_bytes(key.private_bytes(encoding, layout, serialization.NoEncryption()))
-        with pytest.raises(TLSError, match="key too small"):
-            build_context(tmp_path / "c", tmp_path / "k", "VersionTLS12")
-
 
 class TestConnection:
     def test_reads_and_writes(self, connect: Callable[..., Ends]) -> None:
@@ -157,7 +126,9 @@ class TestConnection:
         assert not served.readable
         served.sendall(memoryview(b"xyz"))
         assert served.send(b"!") == 1
-        assert client.recv(10) + client.recv(10) == b"xyz!"
+        served.write_out()
+        assert served.unsent == 0
+        assert client.recv(10) == b"xyz!"
 
     @pytest.mark.parametrize("politely", [True, False], ids=["with a goodbye", "without one"])
     def test_the_end_of_the_stream_is_no_error(self, connect: Callable[..., Ends], politely: bool) -> None:
@@ -172,20 +143,18 @@ class TestConnection:
         assert served.recv(10) == b""
         assert served.recv(10) == b""
 
-    def test_advance_never_waits_and_collects_a_head(self, pair: tuple[Path, Path]) -> None:
+    def test_the_loop_never_waits_and_collects_a_head(self, pair: Pair) -> None:
         near, far = socket.socketpair()
-        served = TLSContext(build_context(*pair, "VersionTLS12")).wrap_socket(far)
-        assert served.advance(8190) == 1
+        served = _context(pair).wrap_socket(far)
+        assert served.handshake() == selectors.EVENT_READ
         with ThreadPoolExecutor(1) as pool, closing(served):
-            client = pool.submit(_client(pair[0]).wrap_socket, near, server_hostname="localhost")
-            _until(lambda: served.advance(8190) == 1 and client.done())
+            client = pool.submit(_client(pair).wrap_socket, near, server_hostname="localhost")
+            _until(lambda: served.handshake() == 0 and client.done())
             with client.result() as wrapped:
                 wrapped.sendall(b"GET / HTTP/1.1\r\n")
-                assert served.advance(8190) == 1
-                assert served.deadline is not None
+                assert served.read_head(8190) == selectors.EVENT_READ
                 wrapped.sendall(b"\r\nrest")
-                assert served.advance(8190) == 0
-                assert served.deadline is None
+                assert served.read_head(8190) == 0
                 served.setblocking(True)
                 assert served.recv(100) == b"GET / HTTP/1.1\r\n\r\nrest"
 
@@ -197,17 +166,15 @@ class TestConnection:
         assert served.recv(100) == b"first "
         assert served.recv(100) == b"ond"
 
-    def test_a_handshake_ends_at_its_deadline(self, pair: tuple[Path, Path]) -> None:
+    def test_a_handshake_ends_at_its_deadline(self, pair: Pair) -> None:
         near, far = socket.socketpair()
-        served = TLSContext(build_context(*pair, "VersionTLS12"), SHORT).wrap_socket(far)
+        served = _context(pair).wrap_socket(far)
         with near, closing(served), pytest.raises(ConnectionResetError, match="took too long"):
             served.do_handshake()
 
-    def test_a_peer_that_leaves_during_the_handshake_is_the_end_that_gunicorn_knows(
-        self, pair: tuple[Path, Path]
-    ) -> None:
+    def test_a_peer_that_leaves_during_the_handshake_is_the_end_that_gunicorn_knows(self, pair: Pair) -> None:
         near, far = socket.socketpair()
-        served = TLSContext(build_context(*pair, "VersionTLS12"), SHORT).wrap_socket(far)
+        served = _context(pair).wrap_socket(far)
         near.close()
         with closing(served), pytest.raises(ssl.SSLEOFError):
             served.do_handshake()
@@ -231,8 +198,9 @@ class TestConnection:
 
     def test_an_answer_that_nobody_reads_ends_at_its_deadline(self, connect: Callable[..., Ends]) -> None:
         served, _client = connect()
+        served.sendall(b"x" * 1_000_000)
         with pytest.raises(ConnectionResetError, match="took too long"):
-            served.sendall(b"x" * 1_000_000)
+            served.write_out()
 
     def test_a_timeout_of_the_caller_is_a_timeout(self, connect: Callable[..., Ends]) -> None:
         served, _client = connect(deadlines=Deadlines())

@@ -1,0 +1,106 @@
+"""The connections that wait for their peer: in the loop's poller, each with what comes next and until when."""
+
+from __future__ import annotations
+
+import selectors
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from gunicorn import http, sock
+from gunicorn.workers import gthread
+
+from app.serving.connection import Deadlines, TLSConnection
+
+__all__ = ["Connection", "Peers", "host_of"]
+
+
+class Connection(gthread.TConn):  # type: ignore[misc]  # gunicorn ships no types
+    """gunicorn's connection, wrapped in TLS from the start."""
+
+    sock: TLSConnection
+    parser: Any
+
+    def __init__(self, cfg: Any, client_sock: Any, client: Any, server: Any) -> None:
+        super().__init__(cfg, client_sock, client, server)
+        # The selectors event that the poller waits for; 0 while it does not.
+        self.event = 0
+        # What the loop does when the event comes, and when it is too late for it.
+        self.step: Callable[[Connection], None] = _nothing
+        self.deadline = 0.0
+        # Whether it has been answered, and has not begun another request yet.
+        self.idle = False
+        self.requests = 0
+        # Whether it lives on after the answer that is being written, and how much of that is counted as unsent.
+        self.keep = False
+        self.counted = 0
+        self.closed = False
+
+    def wrap(self, deadlines: Deadlines) -> None:
+        """Wrap the socket in TLS, once; the handshake is the loop's to do."""
+        self.initialized = True
+        self.sock = sock.ssl_wrap_socket(self.sock, self.cfg)
+        self.sock.deadlines = deadlines
+        self.parser = http.get_parser(self.cfg, self.sock, self.client)
+
+    @property
+    def host(self) -> str:
+        """The peer's address, for the log."""
+        return host_of(self.client)
+
+    def close(self, graceful: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature is gunicorn's
+        """Close the socket. Never waits: who lingers for the peer is the worker."""
+        self.sock.close()
+
+
+class Peers:
+    """The connections in the poller, the one that has waited longest first; `go` is called when its event comes."""
+
+    def __init__(self, poller: selectors.BaseSelector, go: Callable[[Connection], None]) -> None:
+        self._poller = poller
+        self._go = go
+        self._waiting: dict[Connection, None] = {}
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(tuple(self._waiting))
+
+    def wait(
+        self, conn: Connection, event: int, step: Callable[[Connection], None], *, seconds: float | None = None
+    ) -> None:
+        """Wait for an event of a connection: `seconds` from now, or else as long as was said before."""
+        conn.step = step
+        if seconds is not None:
+            conn.deadline = time.monotonic() + seconds
+            self._waiting.pop(conn, None)
+        self._waiting[conn] = None
+        if conn.event == 0:
+            self._poller.register(conn.sock, event, partial(self._go, conn))
+        elif conn.event != event:
+            self._poller.modify(conn.sock, event, partial(self._go, conn))
+        conn.event = event
+
+    def leave(self, conn: Connection) -> None:
+        """Wait for it no longer."""
+        if conn.event:
+            self._poller.unregister(conn.sock)
+            conn.event = 0
+        self._waiting.pop(conn, None)
+
+    def overdue(self) -> list[Connection]:
+        """List those whose time is over."""
+        now = time.monotonic()
+        return [conn for conn in self._waiting if conn.deadline <= now]
+
+    def longest(self) -> Connection | None:
+        """Give the one that has waited longest without having an answer under way."""
+        return next((conn for conn in self._waiting if not conn.sock.unsent), None)
+
+
+def host_of(address: Any) -> str:
+    """Give the host of a socket's address, for the log."""
+    return str(address[0]) if isinstance(address, tuple) else "a local peer"
+
+
+def _nothing(_conn: Connection) -> None:
+    """What a connection does that waits for nothing."""

@@ -1,0 +1,142 @@
+"""Clients that mean no good: each attack is a number of sockets that ask for much and give little.
+
+Used by the tests of the worker and by the benchmark's table of attacks; loopback only, bounded in number and time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+__all__ = ["ATTACKS", "Attack", "Target", "under_attack"]
+
+_TIMEOUT = 20.0
+# Less than a deadline of seconds between two bytes.
+_DRIP_SECONDS = 0.8
+
+
+@dataclass(frozen=True)
+class Target:
+    """Who is attacked: a port of loopback, the certificates to trust, a path that has an answer, and what it needs."""
+
+    port: int
+    ca_file: str
+    path: str
+    fields: tuple[str, ...] = ()
+
+    def plain(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=_TIMEOUT)
+
+    def connect(self) -> ssl.SSLSocket:
+        context = ssl.create_default_context(cafile=self.ca_file)
+        return context.wrap_socket(self.plain(), server_hostname="localhost")
+
+    def request(self, *fields: str) -> bytes:
+        return "\r\n".join([f"GET {self.path} HTTP/1.1", "Host: localhost", *self.fields, *fields, "", ""]).encode()
+
+
+@dataclass(frozen=True)
+class Attack:
+    """How one socket begins, how many there are, and what each sends again and again (nothing: it is silent)."""
+
+    name: str
+    begin: Callable[[Target], socket.socket]
+    count: int = 200
+    drip: bytes = b""
+
+
+def _silent(target: Target) -> socket.socket:
+    return target.plain()
+
+
+def _half_handshake(target: Target) -> socket.socket:
+    client = target.plain()
+    client.sendall(b"\x16\x03\x01\x02")
+    return client
+
+
+def _half_head(target: Target) -> socket.socket:
+    client = target.connect()
+    client.sendall(b"GET / HT")
+    return client
+
+
+def _half_field(target: Target) -> socket.socket:
+    client = target.connect()
+    client.sendall(b"GET / HTTP/1.1\r\nA: ")
+    return client
+
+
+def _never_closes(target: Target) -> socket.socket:
+    client = target.connect()
+    client.sendall(target.request("Connection: close"))
+    client.recv(1)
+    return client
+
+
+def _idle(target: Target) -> socket.socket:
+    client = target.connect()
+    client.sendall(target.request())
+    client.recv(1)
+    return client
+
+
+def _never_reads(target: Target) -> socket.socket:
+    """Pipeline as many requests as are taken, and read none of the answers."""
+    client = target.connect()
+    client.settimeout(0.2)
+    with contextlib.suppress(TimeoutError):
+        for _ in range(20):
+            client.sendall(target.request() * 50)
+    return client
+
+
+def _unsent_body(target: Target) -> socket.socket:
+    client = target.connect()
+    client.sendall(b"POST /write-metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
+    return client
+
+
+ATTACKS = (
+    Attack("connections without a byte", _silent),
+    Attack("4 bytes of a handshake", _half_handshake),
+    Attack("half a head", _half_head),
+    Attack("a head in drips", _half_field, drip=b"a"),
+    Attack("idle connections", _idle),
+    Attack("told to close, and never do", _never_closes),
+    Attack("answers that nobody reads", _never_reads, count=20),
+    Attack("bodies that never come", _unsent_body, count=100),
+)
+
+
+@contextlib.contextmanager
+def under_attack(target: Target, attack: Attack, *, again: bool = False) -> Iterator[list[socket.socket]]:
+    """Hold the attack's sockets open; where it drips, a thread sends, and with `again` comes back when thrown out."""
+    clients = [attack.begin(target) for _ in range(attack.count)]
+    stop = threading.Event()
+
+    def press() -> None:
+        while not stop.wait(_DRIP_SECONDS):
+            for number, client in enumerate(clients):
+                try:
+                    client.sendall(attack.drip)
+                except OSError:
+                    if again:
+                        client.close()
+                        clients[number] = attack.begin(target)
+
+    thread = threading.Thread(target=press, name="attack", daemon=True)
+    if attack.drip:
+        thread.start()
+    try:
+        yield clients
+    finally:
+        stop.set()
+        if attack.drip:
+            thread.join()
+        for client in clients:
+            client.close()
