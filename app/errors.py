@@ -2,6 +2,7 @@
 
 StatusError
 ├── BadRequestError             400
+├── UnauthorizedError           401
 ├── ForbiddenError              403
 ├── NotFoundError               404
 │   ├── MetricNotFoundError     (upstream's three sentences)
@@ -33,6 +34,7 @@ __all__ = [
     "ResourceNotFoundError",
     "ServiceUnavailableError",
     "StatusError",
+    "UnauthorizedError",
     "default_status",
 ]
 
@@ -57,6 +59,17 @@ class BadRequestError(StatusError):
 
     code = 400
     reason = "BadRequest"
+
+
+class UnauthorizedError(StatusError):
+    """What the client presented proves nobody; `cause` says why in the log, and not to the client."""
+
+    code = 401
+    reason = "Unauthorized"
+
+    def __init__(self, cause: str) -> None:
+        super().__init__("Unauthorized")
+        self.cause = cause
 
 
 class ForbiddenError(StatusError):

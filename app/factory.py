@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from importlib.metadata import version as distribution_version
 
@@ -13,6 +14,8 @@ from flask import Flask
 from prometheus_client import CollectorRegistry
 
 from app import registry
+from app.auth.delegation import Delegation
+from app.auth.filter import AccessFilter
 from app.blueprints import (
     custom_metrics,
     external_metrics,
@@ -21,11 +24,13 @@ from app.blueprints import (
     openapi,
     probes,
     process,
+    responses,
     write_metrics,
 )
 from app.blueprints.observation import Observation
 from app.discovery import Discovery
 from app.dispatch.router import Router
+from app.kube.client import ClusterClient
 from app.kube.cluster import Cluster
 from app.kube.config import load_client
 from app.kube.limits import TokenBucket
@@ -56,7 +61,13 @@ class MetricsServer(Flask):
     """
 
     def __init__(
-        self, *, cluster: Cluster | StandaloneCluster, providers: list[ConfiguredProvider], discovery: Discovery
+        self,
+        *,
+        cluster: Cluster | StandaloneCluster,
+        providers: list[ConfiguredProvider],
+        discovery: Discovery,
+        telemetry: Telemetry,
+        delegation: Delegation | None,
     ) -> None:
         super().__init__("app", static_folder=None)
         # `//` is no path of ours, and no redirect either.
@@ -66,10 +77,15 @@ class MetricsServer(Flask):
         self.cluster = cluster
         self.providers = providers
         self.discovery = discovery
+        # None: there is no cluster, and everybody may.
+        self.delegation = delegation
+        self._telemetry = telemetry
         self._draining = threading.Event()
 
     def start(self) -> None:
-        """Start what runs in the background: the cluster's mapping, the providers, discovery."""
+        """Start what runs in the background: the client CAs, the cluster's mapping, the providers, discovery."""
+        if self.delegation is not None:
+            self.delegation.start()
         self.cluster.start()
         for configured in self.providers:
             configured.provider.start()
@@ -90,6 +106,20 @@ class MetricsServer(Flask):
             if thread.is_alive():
                 logger.warning("provider %s has not stopped within %g s: it is left behind", name, STOP_SECONDS)
         self.cluster.stop()
+        if self.delegation is not None:
+            self.delegation.stop()
+
+    def client_authorities(self) -> tuple[bytes, ...]:
+        """Give the CA certificates (DER) by which a client's certificate is judged now; from memory."""
+        return self.delegation.cas.in_force.ders if self.delegation is not None else ()
+
+    def observe_certificate(self, not_after: datetime) -> None:
+        """Take note of when the serving certificate in use expires."""
+        self._telemetry.certificate_expiration.set(not_after.timestamp())
+
+    def authentication_check(self) -> str | None:
+        """Fail while nobody can be recognised by a certificate, because the cluster has not said whose count."""
+        return self.delegation.check() if self.delegation is not None else None
 
     def shutdown_check(self) -> str | None:
         """Fail as soon as the server is stopping."""
@@ -127,11 +157,18 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> MetricsServ
 
     providers = registry.build(settings.providers, make_context)
     named = [(configured.name, configured.provider) for configured in providers]
-    router = Router(named, mapper=cluster.mapper, clock=clock, logger=logger)
+    seconds = settings.serving.request_timeout
+    router = Router(named, mapper=cluster.mapper, clock=clock, logger=logger, seconds=seconds)
     discovery = Discovery(
         named, mapper=cluster.mapper, limit=settings.discovery.discovery_limit, telemetry=telemetry, logger=logger
     )
-    server = MetricsServer(cluster=cluster, providers=providers, discovery=discovery)
+    server = MetricsServer(
+        cluster=cluster,
+        providers=providers,
+        discovery=discovery,
+        telemetry=telemetry,
+        delegation=None if settings.cluster.standalone else _delegation(settings, clock),
+    )
     _route(server, router, telemetry, clock)
     server.wsgi_app = Observation(server.wsgi_app, telemetry.requests, clock)  # type: ignore[method-assign]
     for configured in providers:
@@ -153,11 +190,34 @@ def _cluster(settings: ClusterSettings) -> Cluster | StandaloneCluster:
     )
 
 
+def _delegation(settings: Settings, clock: Clock) -> Delegation:
+    """Make what asks the cluster; its requests are few by themselves, and must not wait for those of --client-qps."""
+    default = settings.cluster.kubeconfig
+    of_authentication = settings.authentication.authentication_kubeconfig or default
+    of_authorization = settings.authorization.authorization_kubeconfig or default
+    client = access_client = ClusterClient(load_client(of_authentication))
+    if of_authorization != of_authentication:
+        access_client = ClusterClient(load_client(of_authorization))
+    return Delegation(
+        settings.authentication,
+        settings.authorization,
+        client=client,
+        access_client=access_client,
+        clock=clock,
+        logger=logger,
+    )
+
+
 def _route(server: MetricsServer, router: Router, telemetry: Telemetry, clock: Clock) -> None:
     version = distribution_version(DISTRIBUTION)
     live: Mapping[str, probes.Check] = {"ping": lambda: None}
-    ready = {**live, "rest-mapping": server.cluster.check, "shutdown": server.shutdown_check}
-    failures.register(server, logger)
+    ready = {
+        **live,
+        "authentication": server.authentication_check,
+        "rest-mapping": server.cluster.check,
+        "shutdown": server.shutdown_check,
+    }
+    failures.register(server, logger, admit=_admit(server.delegation))
     server.register_blueprint(groups.blueprint(lambda: server.discovery.documents, lambda: _paths(server, ready)))
     served = telemetry.freshness
     server.register_blueprint(custom_metrics.blueprint(router, served.observer(CUSTOM_METRICS, clock.now)))
@@ -166,6 +226,17 @@ def _route(server: MetricsServer, router: Router, telemetry: Telemetry, clock: C
     server.register_blueprint(openapi.blueprint(version))
     server.register_blueprint(probes.blueprint(live, ready))
     server.register_blueprint(process.blueprint(version, telemetry))
+
+
+def _admit(delegation: Delegation | None) -> Callable[[], None] | None:
+    if delegation is None:
+        return None
+    return AccessFilter(
+        delegation.authenticator,
+        delegation.authorizer,
+        raw_path=responses.raw_path,
+        raw_query=responses.raw_query,
+    )
 
 
 def _paths(server: MetricsServer, ready: Mapping[str, probes.Check]) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import uuid
+from collections.abc import Callable
+from http import HTTPStatus
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
@@ -24,8 +26,11 @@ _AUDIT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 _HEAD_ENDPOINTS = "probes."
 
 
-def register(app: Flask, logger: logging.Logger) -> None:
-    """Install the handlers of failures and the headers of every answer."""
+def register(app: Flask, logger: logging.Logger, *, admit: Callable[[], None] | None = None) -> None:
+    """Install the handlers of failures and the headers of every answer.
+
+    `admit` refuses who may not: before anything but a path that it could read differently from the views.
+    """
 
     def status_error(error: StatusError) -> Response:
         return _status(error)
@@ -42,6 +47,8 @@ def register(app: Flask, logger: logging.Logger) -> None:
         )
 
     app.before_request(_refuse_ambiguous_path)
+    if admit is not None:
+        app.before_request(admit)
     app.before_request(_refuse_head)
     app.after_request(_common_headers)
     app.register_error_handler(StatusError, status_error)
@@ -85,4 +92,7 @@ def _common_headers(response: Response) -> Response:
     response.headers["Audit-Id"] = audit_id()
     response.headers["Cache-Control"] = "no-cache, private"
     response.headers["X-Content-Type-Options"] = "nosniff"
+    if response.status_code == HTTPStatus.UNAUTHORIZED:
+        # RFC 9110 15.5.2 asks for it: a bearer token is what a client can send again.
+        response.headers["WWW-Authenticate"] = "Bearer"
     return response

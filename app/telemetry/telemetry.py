@@ -35,6 +35,11 @@ class Telemetry:
             ["group"],
             registry=registry,
         )
+        self.certificate_expiration = Gauge(
+            "metrics_apiserver_serving_certificate_expiration_timestamp_seconds",
+            "When the serving certificate in use expires, in seconds since the epoch; 0 until one is in use.",
+            registry=registry,
+        )
 
     def render(self) -> bytes:
         """Write every metric in Prometheus' text format."""

@@ -1,0 +1,178 @@
+"""Who asks: front proxy, then client certificate, then bearer token, and anonymous where nothing was presented."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+
+from cachetools import LRUCache
+
+from app.auth.bearer_token import BearerTokens, bearer_token
+from app.auth.certificates import CertificateRefusedError, Subject, load_certificate, subject_of
+from app.auth.client_cas import ClientCAs, ClientCAsInForce
+from app.auth.front_proxy import HeaderPairs
+from app.auth.user import ANONYMOUS, User
+from app.errors import ServiceUnavailableError, UnauthorizedError
+
+__all__ = ["Authenticator"]
+
+# All certificates that were judged together, and what each costs besides itself, in bytes.
+_CACHED_BYTES = 4 << 20
+_OVERHEAD = 1024
+# A certificate that was refused may be good later: it may not have begun.
+_REFUSED_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Judgement:
+    """What a certificate is good for, from `begin` until `end`, while the CAs of `generation` are in force."""
+
+    generation: int
+    begin: float
+    end: float
+    size: int
+    proxy: bool
+    user: User | None
+    problem: str
+
+    def holds(self, generation: int, now: float) -> bool:
+        return self.generation == generation and self.begin <= now <= self.end
+
+
+class Authenticator:
+    """Says who sent a request, from its header fields and the certificate that its connection was opened with.
+
+    `unknown` says why a CA is still to come from the cluster; until then a certificate that nobody signed may be good.
+    """
+
+    def __init__(
+        self, cas: ClientCAs, tokens: BearerTokens, *, unknown: Callable[[], str | None], now: Callable[[], datetime]
+    ) -> None:
+        self._cas = cas
+        self._tokens = tokens
+        self._unknown = unknown
+        self._now = now
+        self._judgements: LRUCache[bytes, _Judgement] = LRUCache(_CACHED_BYTES, getsizeof=lambda each: each.size)
+        self._lock = Lock()
+
+    def authenticate(self, pairs: HeaderPairs, certificate: bytes | None) -> User:
+        """Give the user of a request.
+
+        Raises UnauthorizedError where what was presented was refused, and ServiceUnavailableError while nobody can
+        tell whether it is good.
+        """
+        problems: list[str] = []
+        undecided = None
+        if certificate is not None:
+            undecided = self._unknown()
+            user = self._by_certificate(pairs, certificate, problems)
+            if user is not None:
+                return user
+        token = _token(pairs, problems)
+        if token is not None:
+            user = self._tokens.user(token)
+            if user is not None:
+                return user
+            problems.append("the cluster refused the token")
+        if undecided:
+            raise ServiceUnavailableError(f"nobody can tell yet whether the client certificate is good: {undecided}")
+        if problems:
+            raise UnauthorizedError("; ".join(problems))
+        return ANONYMOUS
+
+    def cached(self, pairs: HeaderPairs, certificate: bytes | None) -> User | None:
+        """Give the user if that takes neither the cluster nor a certificate's verification, and it is not refused."""
+        problems: list[str] = []
+        if certificate is not None:
+            judgement = self._known(certificate, self._cas.in_force.generation, self._now().timestamp())
+            if judgement is None:
+                return None
+            user = self._by_certificate(pairs, certificate, problems)
+            if user is not None:
+                return user
+        token = _token(pairs, problems)
+        if token is None:
+            return None if problems else ANONYMOUS
+        known = self._tokens.cached(token)
+        return known[0] if known else None
+
+    def _by_certificate(self, pairs: HeaderPairs, certificate: bytes, problems: list[str]) -> User | None:
+        """Give the user whom the certificate proves, or say why there is none."""
+        cas = self._cas.in_force
+        judgement = self._judge(certificate, cas)
+        if judgement.proxy:
+            try:
+                user = cas.headers.user(pairs)
+            except ValueError:
+                problems.append("the front proxy's header fields are not UTF-8")
+            else:
+                if user is not None:
+                    return user
+                problems.append("the front proxy names no user")
+        if judgement.user is None:
+            problems.append(judgement.problem)
+        return judgement.user
+
+    def _judge(self, der: bytes, cas: ClientCAsInForce) -> _Judgement:
+        now = self._now()
+        judgement = self._known(der, cas.generation, now.timestamp())
+        if judgement is None:
+            judgement = _judge(der, cas, now)
+            with self._lock:
+                # One that is larger than the cache has been refused for that.
+                if judgement.size <= self._judgements.maxsize:
+                    self._judgements[der] = judgement
+        return judgement
+
+    def _known(self, der: bytes, generation: int, now: float) -> _Judgement | None:
+        with self._lock:
+            judgement = self._judgements.get(der)
+        return judgement if judgement is not None and judgement.holds(generation, now) else None
+
+
+def _token(pairs: HeaderPairs, problems: list[str]) -> str | None:
+    try:
+        return bearer_token(pairs)
+    except ValueError:
+        problems.append("the token is not UTF-8")
+        return None
+
+
+def _judge(der: bytes, cas: ClientCAsInForce, now: datetime) -> _Judgement:
+    """Hold a certificate against both CAs, each by itself."""
+    size = len(der) + _OVERHEAD
+    begin, end = now.timestamp(), now.timestamp() + _REFUSED_SECONDS
+    proxy, user, problems = False, None, []
+    try:
+        certificate = load_certificate(der)
+        subject = subject_of(certificate)
+    except CertificateRefusedError as error:
+        return _Judgement(cas.generation, begin, end, size, proxy, user, f"the certificate is refused: {error}")
+    spans = []
+    try:
+        span = cas.proxy.verify(certificate, now)
+        proxy = cas.headers.allows(subject.common_name)
+        if proxy:
+            spans.append(span)
+        else:
+            problems.append("for the front proxy's CA its name is not allowed")
+    except CertificateRefusedError as error:
+        problems.append(f"for the front proxy's CA: {error}")
+    try:
+        span = cas.client.verify(certificate, now)
+        user = _user(subject)
+        spans.append(span)
+    except CertificateRefusedError as error:
+        problems.append(f"for the client CA: {error}")
+    if spans:
+        begin, end = max(begin for begin, _ in spans), min(end for _, end in spans)
+    problem = f"the certificate is refused: {', and '.join(problems)}"
+    return _Judgement(cas.generation, begin, end, size, proxy, user, problem)
+
+
+def _user(subject: Subject) -> User:
+    if not subject.common_name:
+        raise CertificateRefusedError("it names no user")
+    return User.authenticated(subject.common_name, groups=subject.organizations)

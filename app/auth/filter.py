@@ -1,0 +1,92 @@
+"""The one step before every view: who asks, may they. The only module of this package that knows Flask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import request
+
+from app.auth.authenticator import Authenticator
+from app.auth.authorizer import Authorizer
+from app.auth.front_proxy import HeaderPairs
+from app.auth.request_info import RequestInfo, request_info
+from app.auth.user import User
+from app.environ import HEADER_PAIRS, PEER_CERTIFICATE, USER
+from app.errors import ForbiddenError, NotFoundError, ServiceUnavailableError, StatusError, UnauthorizedError
+from app.logs import DECISIONS, get_logger
+
+__all__ = ["AccessFilter"]
+
+_IMPERSONATE = ("IMPERSONATE-USER", "IMPERSONATE-GROUP", "IMPERSONATE-UID")
+_IMPERSONATE_EXTRA = "IMPERSONATE-EXTRA-"
+
+
+class AccessFilter:
+    """Lets a request pass, or raises a StatusError; a Flask `before_request`.
+
+    `raw_path` and `raw_query` give the target as it came over the wire, as the views read it.
+    """
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        authorizer: Authorizer,
+        *,
+        raw_path: Callable[[], str],
+        raw_query: Callable[[], str],
+    ) -> None:
+        self._authenticator = authenticator
+        self._authorizer = authorizer
+        self._raw_path = raw_path
+        self._raw_query = raw_query
+        self._log = get_logger("metrics_apiserver.auth")
+
+    def __call__(self) -> None:
+        """Judge the request under way."""
+        environ = request.environ
+        info = request_info(request.method, self._raw_path(), self._raw_query())
+        user = None
+        try:
+            pairs = environ[HEADER_PAIRS]
+            user = self._user(pairs, environ.get(PEER_CERTIFICATE), info)
+            if user is not None:
+                environ[USER] = user.name
+                _refuse_impersonation(pairs)
+                self._authorizer.authorize(user, info)
+            if info.misleading:
+                raise NotFoundError.for_path()
+        except StatusError as error:
+            self._decided(user, info, error)
+            raise
+        self._decided(user, info, None)
+
+    def _user(self, pairs: HeaderPairs, certificate: bytes | None, info: RequestInfo) -> User | None:
+        """Say who asks; None where nobody can tell, and it does not matter."""
+        try:
+            return self._authenticator.authenticate(pairs, certificate)
+        except ServiceUnavailableError:
+            if self._authorizer.always_allows(info):
+                return None
+            raise
+
+    def _decided(self, user: User | None, info: RequestInfo, error: StatusError | None) -> None:
+        if not self._log.enabled_for(DECISIONS):
+            return
+        fields: dict[str, object] = {
+            "user": user.name if user else "-",
+            "groups": ",".join(user.groups) if user else "-",
+            "verb": info.verb,
+            "path": info.path,
+            "code": error.code if error else "-",
+        }
+        if error is not None:
+            fields["reason"] = error.cause if isinstance(error, UnauthorizedError) else error.message
+        self._log.log(DECISIONS, "refused" if error else "allowed", **fields)
+
+
+def _refuse_impersonation(pairs: HeaderPairs) -> None:
+    if any(name in _IMPERSONATE or name.startswith(_IMPERSONATE_EXTRA) for name, _ in pairs):
+        raise ForbiddenError(
+            "this server does not impersonate: the kube-apiserver does that before it forwards a request;"
+            " leave the Impersonate-* header fields out"
+        )
