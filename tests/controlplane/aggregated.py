@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.controlplane.account import account_kubeconfig
 from tests.controlplane.plane import ControlPlane
 from tests.live.server import LiveServer
 
@@ -23,14 +24,27 @@ API_SERVICES = {
 }
 
 
-def start(control_plane: ControlPlane, folder: Path, *, provider: str = "writable") -> LiveServer:
-    """Start the server in cluster mode, with one provider and its default options."""
+def start(
+    control_plane: ControlPlane,
+    folder: Path,
+    *flags: str,
+    provider: str = "writable",
+    kubeconfig: Path | None = None,
+) -> LiveServer:
+    """Start the server in cluster mode with the tests' account, with one provider and its default options.
+
+    Its `ask` comes as a member of system:masters, who need no rights in the cluster. `kubeconfig` is for who made one
+    of that account before.
+    """
+    certificate = control_plane.ca.issue("asks-directly", organizations=["system:masters"]).write(folder, "masters")
     return LiveServer(
         folder,
-        f"--kubeconfig={control_plane.kubeconfig}",
+        f"--kubeconfig={kubeconfig or account_kubeconfig(control_plane, folder)}",
         f"--service-name={SERVICE}",
         f"--service-namespace={NAMESPACE}",
         f"--provider={provider}",
+        *flags,
+        certificate=certificate,
     )
 
 

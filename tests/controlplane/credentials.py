@@ -8,7 +8,7 @@ import yaml
 
 from tests.controlplane.certificates import Authority, Certificate, Usage, write_private, write_signing_keys
 
-__all__ = ["Credentials", "write_kubeconfig"]
+__all__ = ["Credentials", "write_kubeconfig", "write_token_kubeconfig"]
 
 APISERVER_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
 # The second is the first address of the service network: the Service `kubernetes`.
@@ -52,15 +52,20 @@ class Credentials:
 
 def write_kubeconfig(path: Path, *, server: str, ca: Authority, client: Certificate) -> None:
     """Write a kubeconfig that holds its certificates itself, so that it can be copied; only we can read it."""
-
-    def embedded(pem: bytes) -> str:
-        return base64.b64encode(pem).decode()
-
     user = {
-        "client-certificate-data": embedded(client.certificate_pem),
-        "client-key-data": embedded(client.key_pem),
+        "client-certificate-data": _embedded(client.certificate_pem),
+        "client-key-data": _embedded(client.key_pem),
     }
-    cluster = {"server": server, "certificate-authority-data": embedded(ca.certificate_pem)}
+    _write_kubeconfig(path, server, ca, user)
+
+
+def write_token_kubeconfig(path: Path, *, server: str, ca: Authority, token: str) -> None:
+    """Write a kubeconfig of whose token it is, that can be copied; only we can read it."""
+    _write_kubeconfig(path, server, ca, {"token": token})
+
+
+def _write_kubeconfig(path: Path, server: str, ca: Authority, user: dict[str, str]) -> None:
+    cluster = {"server": server, "certificate-authority-data": _embedded(ca.certificate_pem)}
     config = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -70,3 +75,7 @@ def write_kubeconfig(path: Path, *, server: str, ca: Authority, client: Certific
         "current-context": "controlplane",
     }
     write_private(path, yaml.safe_dump(config, sort_keys=False).encode())
+
+
+def _embedded(pem: bytes) -> str:
+    return base64.b64encode(pem).decode()

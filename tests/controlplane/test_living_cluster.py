@@ -14,6 +14,7 @@ import pytest
 from kubernetes import client, config
 
 from tests.controlplane import aggregated
+from tests.controlplane.account import account_kubeconfig
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.waiting import wait_until
 from tests.live.server import LiveServer, send
@@ -229,9 +230,10 @@ def test_reads_outlive_the_apiserver_and_nothing_is_lost_when_it_is_back(
 
 def test_a_server_that_starts_before_the_cluster_waits_for_it(control_plane: ControlPlane, tmp_path: Path) -> None:
     """It is live and says why it is not ready; the same process is ready once the cluster answers."""
+    kubeconfig = account_kubeconfig(control_plane, tmp_path)
     with contextlib.ExitStack() as stack:
         stack.enter_context(without_apiserver(control_plane))
-        with aggregated.start(control_plane, tmp_path) as server:
+        with aggregated.start(control_plane, tmp_path, kubeconfig=kubeconfig) as server:
             for path in ("/readyz?verbose", "/readyz"):
                 answer = server.ask("GET", path, {})
                 assert answer.status == 500

@@ -23,10 +23,21 @@ STOP_SECONDS = 40.0
 
 
 class LiveServer:
-    """A started server; a context manager. `ask` is what the recorded cases are replayed with."""
+    """A started server; a context manager. `ask` is what the recorded cases are replayed with.
 
-    def __init__(self, folder: Path, *flags: str, command: tuple[str, ...] = (), environ: dict[str, str] | None = None):
+    `certificate` has the files of the client certificate that every connection shows, and its key.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *flags: str,
+        command: tuple[str, ...] = (),
+        environ: dict[str, str] | None = None,
+        certificate: tuple[Path, Path] | None = None,
+    ):
         (self.port,) = free_ports(1)
+        self.certificate = certificate
         self.folder = folder
         self.log_file = folder / "server.log"
         certificates = folder / "certificates"
@@ -83,8 +94,14 @@ class LiveServer:
         )
 
     def connect(self) -> http.client.HTTPSConnection:
-        """Open a connection that verifies the server by its own certificate file."""
+        """Open a connection that verifies the server by its own certificate file, and shows ours."""
+        return self.connect_as(self.certificate)
+
+    def connect_as(self, certificate: tuple[Path, Path] | None) -> http.client.HTTPSConnection:
+        """Open one that shows another client certificate, or none."""
         context = ssl.create_default_context(cafile=self.ca_file)
+        if certificate is not None:
+            context.load_cert_chain(*certificate)
         return http.client.HTTPSConnection("localhost", self.port, context=context, timeout=30)
 
     def ask(self, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> Answer:
