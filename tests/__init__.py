@@ -1,1 +1,3 @@
-"""Mirrors app/ and providers/. conformance/: the record; controlplane/: the real cluster; live/: real gunicorn."""
+"""Mirrors app/ and providers/. conformance/: the record; controlplane/: the real cluster; k8s/: the manifests on it;
+live/: real gunicorn.
+"""

@@ -18,7 +18,18 @@ from pathlib import Path
 
 from tests.live.server import LiveServer
 
-__all__ = ["ELSEWHERE", "PAGES", "ROOT", "Block", "Follower", "Step", "blocks", "expected_after", "steps"]
+__all__ = [
+    "ELSEWHERE",
+    "PAGES",
+    "ROOT",
+    "WITH_A_CLUSTER",
+    "Block",
+    "Follower",
+    "Step",
+    "blocks",
+    "expected_after",
+    "steps",
+]
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -27,7 +38,11 @@ ELSEWHERE = {
     "make test": "it is what runs this test",
     "kubectl apply --filename hpa.yaml": "tests/controlplane/test_constant.py",
     "kubectl get hpa web": "tests/controlplane/test_constant.py",
+    "docker build --tag registry.example.com/metrics-apiserver:0.1.0 .": "no engine here; tests/k8s/test_image.py",
+    "docker push registry.example.com/metrics-apiserver:0.1.0": "no registry here",
 }
+# Page → who follows all of it, as it needs a cluster.
+WITH_A_CLUSTER = {ROOT / "docs" / "install.md": "tests/k8s/test_install.py"}
 SERVING = {"make run": "gunicorn wsgi:app"}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 

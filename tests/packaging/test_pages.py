@@ -9,10 +9,20 @@ from pathlib import Path
 import pytest
 
 from tests.packaging.conftest import EXAMPLE, WALKTHROUGH, Walked
-from tests.packaging.pages import ELSEWHERE, PAGES, ROOT, Follower, Step, blocks, expected_after, steps
+from tests.packaging.pages import (
+    ELSEWHERE,
+    PAGES,
+    ROOT,
+    WITH_A_CLUSTER,
+    Follower,
+    Step,
+    blocks,
+    expected_after,
+    steps,
+)
 
 PRINTED = [step for step in steps(WALKTHROUGH) if step.prints is not None]
-WITH_COMMANDS = [page for page in PAGES if steps(page) and page != WALKTHROUGH]
+WITH_COMMANDS = [page for page in PAGES if steps(page) and page != WALKTHROUGH and page not in WITH_A_CLUSTER]
 
 
 @pytest.mark.parametrize("step", PRINTED, ids=lambda step: step.command[-60:])
@@ -48,9 +58,10 @@ def test_commands_of_the_page_work_in_their_order(walked: Walked, tmp_path: Path
 
 
 def test_what_is_run_elsewhere_is_on_a_page() -> None:
-    """The list of exceptions does not outlive them."""
+    """The lists of exceptions do not outlive them."""
     commands = {step.command for page in PAGES for step in steps(page)}
     assert set(ELSEWHERE) <= commands
+    assert set(WITH_A_CLUSTER) <= {page for page in PAGES if steps(page)}
 
 
 def test_example_package_is_the_pages_code() -> None:

@@ -15,7 +15,7 @@ from tests.packaging.conftest import Walked
 from tests.packaging.interpreters import claimed, newest
 from tests.packaging.pages import ROOT
 
-WITH_SOCKETS = ("controlplane", "live", "packaging", "serving")
+WITH_SOCKETS = ("controlplane", "k8s", "live", "packaging", "serving")
 
 
 def test_oldest_python_claimed_is_the_oldest_accepted() -> None:
