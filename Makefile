@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup run test test-python docs lint format controlplane bench bench-smoke clean
+.PHONY: help setup run test test-python docs lint format audit controlplane bench bench-smoke clean
 help:
 	@echo "make run           serve with the embedded default: no cluster, loopback, self-signed certificate"
 	@echo "make test          pass every test, on real control planes (built once, about ten minutes each)"
@@ -12,6 +12,7 @@ help:
 	@echo "make docs          write docs/configuration.md from the settings and the providers' options"
 	@echo "make lint          ruff, mypy and the import contracts"
 	@echo "make format        let ruff format and mend what it can"
+	@echo "make audit         ask the package registry for known vulnerabilities of the pinned versions"
 	@echo "make controlplane  start a real Kubernetes control plane in .controlplane/ until Ctrl-C"
 	@echo "make bench         measure beside the Go reference, five minutes; make bench-smoke takes one"
 	@echo "make clean         remove what was made in this folder"
@@ -36,7 +37,7 @@ test: setup
 # Every test but those of the control plane and of the packaging, with the newest Python of this machine.
 test-python: setup
 	$(MAKE) VENV=.venv-newest PYTHON="$$($(BIN)/python -m tests.packaging.interpreters)" setup
-	.venv-newest/bin/pytest --ignore=tests/controlplane --ignore=tests/packaging
+	.venv-newest/bin/pytest --ignore=tests/controlplane --ignore=tests/k8s --ignore=tests/packaging
 
 docs: setup
 	$(BIN)/python -m tests.configuration_page
@@ -50,6 +51,9 @@ lint: setup
 format: setup
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+audit: setup
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 controlplane: setup
 	@exec $(BIN)/python -m tests.controlplane

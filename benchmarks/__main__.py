@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import figures, report
+from benchmarks.attacks import crowd, measure_attacks
 from benchmarks.cluster import make_pods, make_token
 from benchmarks.cpu import cpu_seconds
 from benchmarks.errors import BenchmarkError
@@ -40,10 +41,11 @@ class Plan:
     rounds: int
     seconds: int
     warm_up: int
+    attack_rounds: int
 
 
-FULL = Plan("full", rounds=7, seconds=5, warm_up=2)
-SMOKE = Plan("smoke", rounds=2, seconds=2, warm_up=1)
+FULL = Plan("full", rounds=7, seconds=5, warm_up=2, attack_rounds=3)
+SMOKE = Plan("smoke", rounds=2, seconds=2, warm_up=1, attack_rounds=1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,11 +75,13 @@ def _run(plan: Plan) -> None:
         make_pods(plane)
         token = make_token(plane)
         peers = [
-            stack.enter_context(ours(plane, _made(folder / "ours"))),
-            stack.enter_context(go_adapter(plane, _made(folder / "go"), adapter)),
+            stack.enter_context(ours(plane, _made(folder / "ours"), token)),
+            stack.enter_context(go_adapter(plane, _made(folder / "go"), adapter, token)),
         ]
         load_average = os.getloadavg()[0]
         rows = [row for work in WORKS for row in _measure(work, peers, wrk, token, plan)]
+        _say("Attacking both.")
+        rows += measure_attacks(peers, token, WORKS[0].path, rounds=plan.attack_rounds)
     versions = {"kubernetes": binaries.version, "custom-metrics-apiserver": adapter.parent.name, "wrk": wrk.version}
     machine, notes = report.machine(versions), _notes(plan, load_average)
     report.write(machine, notes, rows)
@@ -92,6 +96,14 @@ def _made(folder: Path) -> Path:
 
 def _measure(work: Work, peers: Sequence[Peer], wrk: Wrk, token: str, plan: Plan) -> list[dict[str, Any]]:
     """Let the peers take turns, so that what else the machine does meets both."""
+    with contextlib.ExitStack() as stack:
+        if work.crowded:
+            for peer in peers:
+                stack.enter_context(crowd(peer, token, work.path))
+        return _take_turns(work, peers, wrk, token, plan)
+
+
+def _take_turns(work: Work, peers: Sequence[Peer], wrk: Wrk, token: str, plan: Plan) -> list[dict[str, Any]]:
     _check_answers(work, peers, token)
     samples: dict[str, list[Sample]] = {peer.name: [] for peer in peers}
     for peer in peers:
@@ -131,8 +143,7 @@ def _notes(plan: Plan, load_average: float) -> list[str]:
         "medians over the rounds, ratio is the median of the rounds' ratios",
         "wrk and the control plane share the cores with the server that is measured: compare ratios only; the load "
         f"average when the rounds began was {load_average:.1f}",
-        "the Go adapter authenticates and authorizes each request, from its caches; ours ignores the token, as it does "
-        "neither yet",
+        "both authenticate and authorize each request, from their caches",
         "the limits of the Go adapter's client are lifted by --client-qps and --client-burst",
         "CPU per request counts what a server does for requests that were still under way when a round ended",
     ]

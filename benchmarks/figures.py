@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.errors import BenchmarkError
 
-__all__ = ["MEASURES", "Sample", "ratio", "rows"]
+__all__ = ["MEASURES", "Sample", "ratio", "rows", "significant"]
 
 # What a row calls it → the field of a sample. More is better for the first only.
 MEASURES = {
@@ -48,15 +48,15 @@ def rows(work: str, ours: Sequence[Sample], go: Sequence[Sample]) -> list[dict[s
         row = {
             "work": work,
             "measure": measure,
-            "ours": _significant(statistics.median(own)),
-            "go": _significant(statistics.median(other)),
-            "ratio": _significant(ratio(own, other)),
+            "ours": significant(statistics.median(own)),
+            "go": significant(statistics.median(other)),
+            "ratio": significant(ratio(own, other)),
         }
         # Until there is a goal.
         made.append(row | {"goal": None, "met": None})
     return made
 
 
-def _significant(value: float) -> float:
+def significant(value: float) -> float:
     """Keep three digits, as no more of them would be the same in another run."""
     return float(f"{value:.3g}")

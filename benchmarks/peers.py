@@ -57,17 +57,17 @@ class Peer:
 
 
 @contextlib.contextmanager
-def ours(plane: ControlPlane, folder: Path) -> Iterator[Peer]:
+def ours(plane: ControlPlane, folder: Path, token: str) -> Iterator[Peer]:
     """Run our server in cluster mode, as users start it, and write the values."""
     with LiveServer(folder, f"--kubeconfig={plane.kubeconfig}", "--provider=writable") as server:
         server.wait_until_ready()
         with contextlib.closing(server.connect()) as connection:
-            _write_values(connection)
+            _write_values(connection, token)
         yield Peer("ours", server.port, server.ca_file, server.process.pid)
 
 
 @contextlib.contextmanager
-def go_adapter(plane: ControlPlane, folder: Path, program: Path) -> Iterator[Peer]:
+def go_adapter(plane: ControlPlane, folder: Path, program: Path, token: str) -> Iterator[Peer]:
     """Run the Go test adapter, with its client's limits out of the way, and write the values."""
     _require_free_write_port()
     (port,) = free_ports(1)
@@ -86,7 +86,7 @@ def go_adapter(plane: ControlPlane, folder: Path, program: Path) -> Iterator[Pee
 
         wait_until(ready, START_SECONDS, lambda: f"the Go test adapter is not ready. {process.tail()}")
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", GO_WRITE_PORT, timeout=30)) as connection:
-            _write_values(connection)
+            _write_values(connection, token)
         yield peer
         process.check()
     finally:
@@ -119,12 +119,13 @@ def _require_free_write_port() -> None:
             ) from e
 
 
-def _write_values(connection: http.client.HTTPConnection) -> None:
+def _write_values(connection: http.client.HTTPConnection, token: str) -> None:
     """Write one value for each pod, a different one, on one connection."""
     for number, name in enumerate(POD_NAMES):
         path = f"/write-metrics/namespaces/{NAMESPACE}/pods/{name}/{METRIC}"
         body = json.dumps(f"{100 + number}m")
-        connection.request("POST", path, body=body, headers={"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        connection.request("POST", path, body=body, headers=headers)
         response = connection.getresponse()
         said = response.read().decode(errors="replace")
         if response.status != http.HTTPStatus.OK:

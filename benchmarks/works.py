@@ -24,10 +24,14 @@ class Work:
     items: int
     connections: int
     time_factor: int = 1
+    # Whether a crowd of open and slow connections is there too.
+    crowded: bool = False
 
+
+_SINGLE = f"{_CUSTOM}/pods/{POD_NAMES[0]}/{METRIC}"
 
 WORKS = (
-    Work("single read", f"{_CUSTOM}/pods/{POD_NAMES[0]}/{METRIC}", items=1, connections=16),
+    Work("single read", _SINGLE, items=1, connections=16),
     # The Go adapter has this series, and two more, in its code; the writable provider has the same.
     Work("external read", f"{_EXTERNAL}/my-external-metric?labelSelector=foo%3Dbar", items=1, connections=16),
     Work(
@@ -37,6 +41,7 @@ WORKS = (
         connections=4,
         time_factor=2,
     ),
+    Work("single read beside 1,000 open and 100 slow ones", _SINGLE, items=1, connections=16, crowded=True),
 )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
+
+import pytest
 
 from app import registry
 from app.settings import Settings
@@ -27,3 +30,18 @@ def test_configuration_files_of_the_page_are_right(tmp_path: Path) -> None:
         config.write_text(text, encoding="utf-8")
         settings, problems = Settings.load({"METRICS_APISERVER_CONFIG": str(config)})
         assert problems + registry.check(settings.providers) == []
+
+
+def _named_tests() -> list[str]:
+    return sorted(set(re.findall(r"`(tests/[^`]+)`", (DOCS / "security.md").read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize("named", _named_tests())
+def test_threat_model_names_tests_that_exist(named: str) -> None:
+    """A file, or a class or function in it, at any depth."""
+    file, *names = named.split("::")
+    found: list[ast.AST] = [ast.parse((DOCS.parent / file).read_text(encoding="utf-8"))]
+    for name in names:
+        inner = [child for node in found for child in ast.iter_child_nodes(node)]
+        found = [each for each in inner if isinstance(each, ast.ClassDef | ast.FunctionDef) and each.name == name]
+        assert found, f"{file} has no {name}"
