@@ -17,7 +17,7 @@ from app.model.metrics import CustomMetricInfo, ExternalMetricInfo, ExternalMetr
 from app.model.quantity import Quantity, QuantityError
 from app.model.resources import GroupResource, NamespacedName, ObjectReference, RESTMapping
 from app.model.selectors import Selector, SelectorError
-from app.provider.context import ObjectLister, ProviderContext, RequestContext, RESTMapper
+from app.provider.context import ObjectLister, ProviderContext, RequestContext, RESTMapper, UserInfo
 from app.provider.helpers import list_object_names, metric_value, reference_for, resource_for
 from app.provider.interfaces import CustomMetricsProvider, ExternalMetricsProvider, Options, Provider, WritableMetrics
 
@@ -50,6 +50,7 @@ __all__ = [
     "SelectorError",
     "ServiceUnavailableError",
     "StatusError",
+    "UserInfo",
     "WritableMetrics",
     "list_object_names",
     "metric_value",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry
@@ -13,7 +13,7 @@ from app.model.clock import Clock
 from app.model.resources import GroupResource, NamespacedName, RESTMapping
 from app.model.selectors import Selector
 
-__all__ = ["ObjectLister", "ProviderContext", "RESTMapper", "RequestContext"]
+__all__ = ["ObjectLister", "ProviderContext", "RESTMapper", "RequestContext", "UserInfo"]
 
 
 class RESTMapper(Protocol):
@@ -52,16 +52,28 @@ class ProviderContext:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestContext:
-    """What belongs to one read. There is no user: authorization is over by then, and equal reads share an answer.
+class UserInfo:
+    """Who asks (upstream `user.Info`)."""
 
-    `deadline` is in the time of `clock.monotonic()`.
+    name: str
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """What belongs to one read. Authorization is over by then, and equal reads share an answer.
+
+    `deadline` is in the time of `clock.monotonic()`. `user` is there only for a provider that declares `per_user`, and
+    where somebody was authenticated.
     """
 
     deadline: float
     audit_id: str
     clock: Clock
     logger: logging.Logger
+    user: UserInfo | None = None
 
     def remaining(self) -> float:
         """Seconds until the deadline, 0 once it has passed: the timeout for whatever the provider asks."""

@@ -27,6 +27,11 @@ class Provider:
     """What both kinds of provider share. Methods are called from several threads at once."""
 
     Options: ClassVar[type[Schema]] = Options
+    # Whether every read is answered from memory, in microseconds: it is then called on the request's own thread, and
+    # without a deadline. An instance may say it of itself.
+    answers_from_memory: bool = False
+    # Whether an answer depends on who asks: `ctx.user` is then set, and reads of two users share nothing.
+    per_user: bool = False
 
     def __init__(self, context: ProviderContext, options: Mapping[str, Any]) -> None:
         """Take what the server offers and the options that `Options` loaded; start nothing yet."""

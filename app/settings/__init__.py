@@ -4,6 +4,15 @@ Precedence: flag, `METRICS_APISERVER_*`, file (`--config`), default. `metrics-ap
 environment variables, so that `gunicorn wsgi:app` and the command read the same settings by the same code.
 """
 
+from app.settings.providers import (
+    BreakerSettings,
+    MatchSettings,
+    MetricPolicySettings,
+    PolicySettings,
+    ProviderSettings,
+    Substitute,
+    SubstituteSettings,
+)
 from app.settings.sections import (
     ENVIRONMENT_PREFIX,
     AuthenticationSettings,
@@ -11,7 +20,6 @@ from app.settings.sections import (
     ClusterSettings,
     DiscoverySettings,
     LoggingSettings,
-    ProviderSettings,
     ServingSettings,
     Setting,
     settings_table,
@@ -24,14 +32,20 @@ __all__ = [
     "SERVICE_ACCOUNT",
     "AuthenticationSettings",
     "AuthorizationSettings",
+    "BreakerSettings",
     "ClusterSettings",
     "DiscoverySettings",
     "LoggingSettings",
+    "MatchSettings",
+    "MetricPolicySettings",
+    "PolicySettings",
     "ProviderSettings",
     "ServingSettings",
     "Setting",
     "Settings",
     "SettingsError",
+    "Substitute",
+    "SubstituteSettings",
     "flatten_messages",
     "in_cluster",
     "settings_table",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,6 @@ __all__ = [
     "ClusterSettings",
     "DiscoverySettings",
     "LoggingSettings",
-    "ProviderSettings",
     "ServingSettings",
     "Setting",
     "rows_of",
@@ -198,15 +197,6 @@ class LoggingSettings:
     log_format: str = _setting(
         "text", fields.String(validate=validate.OneOf(["text", "json"])), "How a line of the log looks: text or json."
     )
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderSettings:
-    """One provider instance: its name, the entry point's name, and its options as they were written."""
-
-    name: str
-    kind: str
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

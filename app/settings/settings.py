@@ -12,13 +12,13 @@ from pathlib import Path
 import yaml
 
 from app.settings.checks import access_problems, bind_problems
+from app.settings.providers import ProviderSettings
 from app.settings.sections import (
     AuthenticationSettings,
     AuthorizationSettings,
     ClusterSettings,
     DiscoverySettings,
     LoggingSettings,
-    ProviderSettings,
     ServingSettings,
 )
 from app.settings.sources import Source

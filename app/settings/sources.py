@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import yaml
 from marshmallow import Schema, ValidationError, fields, validate
 
-from app.settings.sections import ENVIRONMENT_PREFIX, ProviderSettings, Setting, rows_of, settings_table
+from app.settings.providers import ProviderSettings
+from app.settings.sections import ENVIRONMENT_PREFIX, Setting, rows_of, settings_table
 
 __all__ = ["Source", "flatten_messages"]
 
