@@ -22,6 +22,8 @@ from typing import Any, TypeVar
 
 from OpenSSL import SSL, crypto
 
+from app.serving.heads import Head, plain_get
+
 __all__ = ["DEADLINES", "HEAD_LIMIT", "Deadlines", "TLSConnection"]
 
 T = TypeVar("T")
@@ -138,6 +140,15 @@ class TLSConnection:
             raise BrokenPipeError(errno.EPIPE, "the peer closed the connection") from error
         finally:
             del self._unsent[:written]
+
+    def plain_get(self) -> Head | None:
+        """Read the head that has arrived, if it is that of a plain GET; it stays where it is."""
+        return plain_get(self._ahead)
+
+    def answer(self, head: Head, answer: bytes) -> None:
+        """Take a head away, and collect its answer."""
+        del self._ahead[: head.length]
+        self._unsent += answer
 
     @property
     def head_too_large(self) -> bool:

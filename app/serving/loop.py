@@ -25,10 +25,12 @@ from app.serving.connection import DEADLINES, Deadlines
 from app.serving.peers import Connection, Peers
 from app.serving.stopping import Reloads, requests_share
 
-__all__ = ["LoopWorker", "WorkerOptions"]
+__all__ = ["REQUESTS", "LoopWorker", "WorkerOptions"]
 
 # How long a peer may take to close after our last word; and, when the server stops, to send a request it has begun.
 _LINGER_SECONDS = 2.0
+# So many requests, and a connection is closed: its client comes back, to a newer replica perhaps.
+REQUESTS = 10_000
 # How often deadlines are looked at, and gunicorn's master is told that the loop turns.
 _TICK_SECONDS = 0.25
 # Connections that are taken at once before others have their turn.
@@ -272,8 +274,31 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
             self._peers.wait(conn, event, self._read, seconds=self.options.deadlines.head if begun else None)
         else:
             conn.idle = False
-            # The place of the short path: what is in memory can be answered here, without a thread.
-            self._on(self.tpool, partial(self.handle, conn), conn, self.finish_request)
+            if self._answered(conn):
+                self._write(conn)
+            else:
+                self._on(self.tpool, partial(self.handle, conn), conn, self.finish_request)
+
+    def _read_on(self, conn: Connection) -> None:
+        """Go on with what is here already, unless its event came first, and a thread has the connection by now."""
+        if conn.event:
+            self._read(conn)
+
+    def _answered(self, conn: Connection) -> bool:
+        """Answer a plain GET at once, if the application can: what is in memory needs no thread."""
+        answer = getattr(self.wsgi, "answer", None)
+        # The last answer of a connection says so, and is not made here.
+        if answer is None or self._stop_at is not None or conn.requests >= REQUESTS - 1:
+            return False
+        head = conn.sock.plain_get()
+        made = answer(head.target, head.pairs, conn.sock.peer_certificate) if head is not None else None
+        if head is None or made is None:
+            return False
+        conn.requests += 1
+        conn.sock.answer(head, made)
+        conn.keep = True
+        conn.deadline = time.monotonic() + self.options.deadlines.answer
+        return True
 
     def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
         """Send the answer that a thread has made."""
@@ -292,7 +317,8 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
             seconds = self.cfg.keepalive if self.alive else _LINGER_SECONDS
             self._peers.wait(conn, selectors.EVENT_READ, self._read, seconds=seconds)
             if conn.sock.readable:
-                self._read(conn)
+                # In its turn: a client that sends one request after the other keeps nobody waiting.
+                self.method_queue.defer(self._go, conn, self._read_on)
         else:
             self._part(conn)
 

@@ -14,7 +14,7 @@ from gunicorn.http.errors import LimitRequestHeaders
 
 from app.serving.application import Application
 from app.serving.connection import HEAD_LIMIT
-from app.serving.loop import LoopWorker, WorkerOptions
+from app.serving.loop import REQUESTS, LoopWorker, WorkerOptions
 from app.serving.peers import Connection, host_of
 from app.serving.refusals import is_clients_mistake, refusal
 
@@ -22,8 +22,6 @@ __all__ = ["Worker", "worker_class"]
 
 # How long the rest of a body that nobody read is waited for before the connection is given up.
 _DRAIN_SECONDS = 0.1
-# So many requests, and a connection is closed: its client comes back, to a newer replica perhaps.
-_REQUESTS = 10_000
 # How much slow readers may have waiting for them in all; beyond it the threads wait for theirs.
 _UNSENT = 64 << 20
 
@@ -64,7 +62,7 @@ class Worker(LoopWorker):
     def handle_request(self, req: Any, conn: Connection) -> bool:
         """Answer a parsed request, the last one of its connection if the server stops or it has had its share."""
         conn.requests += 1
-        if self._stop_at is not None or conn.requests >= _REQUESTS:
+        if self._stop_at is not None or conn.requests >= REQUESTS:
             req.force_close()
         return bool(super().handle_request(req, conn))
 
