@@ -32,7 +32,8 @@ OLD, NEW = issue(AUTHORITY, "old"), issue(AUTHORITY, "new")
 class FakeClock:
     """Stands still until it is told otherwise."""
 
-    time: datetime = NOW
+    # Not that of the module: certificates are made while the tests run.
+    time: datetime = field(default_factory=lambda: datetime.now(UTC))
     seconds: float = 0.0
 
     def now(self) -> datetime:
@@ -58,13 +59,13 @@ Files = tuple[Path, Path]
 
 
 def _certificate(files: Files, cluster: Cluster | None = None, clock: FakeClock | None = None) -> ServingCertificate:
-    cluster = cluster or Cluster()
+    cluster, clock = cluster or Cluster(), clock or FakeClock()
     return ServingCertificate(
         ServingSettings(),
-        read_pair(*files, now=NOW),
+        read_pair(*files, now=clock.now()),
         authorities=lambda: cluster.authorities,
         observe=cluster.observed.append,
-        clock=clock or FakeClock(),
+        clock=clock,
     )
 
 
@@ -179,7 +180,7 @@ def test_the_end_is_announced_once_an_hour_and_again_when_it_has_come(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = FakeClock()
-    files = issue(AUTHORITY, "short", not_after=NOW + timedelta(hours=26)).write(tmp_path, "tls")
+    files = issue(AUTHORITY, "short", not_after=clock.now() + timedelta(hours=26)).write(tmp_path, "tls")
     certificate = _certificate(files, clock=clock)
     counts = []
     for _ in range(28 * 6):
