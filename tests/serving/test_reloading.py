@@ -134,7 +134,8 @@ def test_what_is_served_after_a_change(
         (warning,) = _warnings(caplog)
         assert says in warning
     for key in (OLD.key_pem, NEW.key_pem, files[1].read_bytes() if files[1].exists() else b""):
-        assert not any(line and line in caplog.text for line in key.decode("latin-1").splitlines()[1:-1])
+        # The last line of a key may be as short as "A==", which is in any text.
+        assert not any(len(line) > 8 and line in caplog.text for line in key.decode("latin-1").splitlines()[1:-1])
     # And whatever it was: the next good pair is taken.
     later = issue(AUTHORITY, "later")
     _write(later.certificate_pem, later.key_pem)(files)
