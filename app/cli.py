@@ -1,15 +1,15 @@
-"""`metrics-apiserver serve | providers`, with Kubernetes-style flags."""
+"""`metrics-apiserver serve | validate | providers`, with Kubernetes-style flags."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from app import registry
-from app.settings import ENVIRONMENT_PREFIX, Setting, settings_table
+from app.serving import startup
+from app.settings import ENVIRONMENT_PREFIX, flags
 
 __all__ = ["main"]
 
@@ -19,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     if parsed.command == "providers":
         return _providers()
+    if parsed.command == "validate":
+        return _validate(parsed)
     return _serve(parsed)
 
 
@@ -35,42 +37,37 @@ def _parser() -> argparse.ArgumentParser:
         description=f"Serve both APIs. Every flag is also read from {ENVIRONMENT_PREFIX}<NAME> and from --config.",
         allow_abbrev=False,
     )
-    serve.add_argument("--config", metavar="FILE", help="a YAML file with any of these settings, and providers")
-    serve.add_argument(
-        "--provider",
-        metavar="NAME",
-        action="append",
-        help="serve this installed provider with default options; repeat it for several, asked in this order",
+    flags.add_sources(serve)
+    flags.add_settings(serve)
+    validate = commands.add_parser(
+        "validate",
+        help="say what is wrong with a file for --config, with each line",
+        description="Say what `serve --config FILE` would say at the start, with the same flags; nothing is started.",
+        allow_abbrev=False,
     )
-    for setting in settings_table():
-        # Values are checked with all the others, so that every problem is told at once.
-        names = ["-v", "--v"] if setting.name == "v" else [setting.flag]
-        default = f" (default: {setting.default_text})" if setting.default_text else ""
-        serve.add_argument(
-            *names, dest=setting.name, metavar="VALUE", help=f"{setting.help}{default}", **_taking(setting)
-        )
+    validate.add_argument("config", metavar="FILE", help="the file")
+    flags.add_settings(validate)
     commands.add_parser("providers", help="list the installed providers", allow_abbrev=False)
     return parser
 
 
-def _taking(setting: Setting) -> dict[str, Any]:
-    """Say what a flag takes, as Go's pflag has it: alone it means true, and a list grows with each."""
-    if setting.switch:
-        return {"nargs": "?", "const": "true"}
-    return {"action": "append"} if setting.several else {}
-
-
 def _serve(parsed: argparse.Namespace) -> int:
     """Become gunicorn, which reads the settings from the environment as `gunicorn wsgi:app` does by itself."""
-    environ = {**os.environ, **_variables(vars(parsed))}
+    environ = {**os.environ, **flags.variables(vars(parsed))}
     command = [sys.executable, "-m", "gunicorn", "-c", "python:app.serving.config", "wsgi:app"]
     os.execve(sys.executable, command, environ)  # noqa: S606 - our own interpreter, no shell
 
 
-def _variables(parsed: Mapping[str, object]) -> dict[str, str]:
-    names = ["config", "provider", *(setting.name for setting in settings_table())]
-    given = {ENVIRONMENT_PREFIX + name.upper(): parsed[name] for name in names if parsed[name] is not None}
-    return {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in given.items()}
+def _validate(parsed: argparse.Namespace) -> int:
+    settings, problems = startup.load({**os.environ, **flags.variables(vars(parsed))})
+    problems += startup.load_certificate(settings, make=False)[1]
+    if problems:
+        print("\n".join(problems))
+        return 1
+    instances = ", ".join(f"{each.name} ({each.kind})" for each in settings.providers)
+    count = "one provider" if len(settings.providers) == 1 else f"{len(settings.providers)} providers"
+    print(f"{parsed.config}: nothing is wrong; {count}: {instances}")
+    return 0
 
 
 def _providers() -> int:

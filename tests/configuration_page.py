@@ -11,6 +11,8 @@ from marshmallow import Schema, fields, missing
 from app import registry
 from app.provider import Provider
 from app.settings import settings_table
+from app.settings.durations import Duration, DurationField
+from app.settings.schema import EntriesField, InstanceSchema
 
 __all__ = ["PAGE", "render"]
 
@@ -25,11 +27,18 @@ explains how settings are given and what the two modes are.
 ## Settings
 
 """
-PROVIDERS = """
+INSTANCES = """
 `--provider NAME` (`METRICS_APISERVER_PROVIDER`, several with commas) names the providers, in the order in which they
-are asked, with default options. `--config FILE` (`METRICS_APISERVER_CONFIG`) names the file, whose `providers` is a
-list of `name`, `kind` and `options`.
+are asked, with default options. `--config FILE` (`METRICS_APISERVER_CONFIG`) names the file.
 
+## Providers in the file
+
+`providers` is a list of instances, in the order in which they are asked. Every entry has these keys;
+[running.md](running.md#providers) explains them. `metrics-apiserver validate FILE` says what is wrong, and on
+which line.
+
+"""
+PROVIDERS = """
 ## Options of the shipped providers
 
 Options of another provider are told by its author; a wrong one stops the start.
@@ -38,7 +47,7 @@ Options of another provider are told by its author; a wrong one stops the start.
 
 def render() -> str:
     """Give the whole page."""
-    return "".join([HEAD, *_settings(), PROVIDERS, *_providers()])
+    return "".join([HEAD, *_settings(), INSTANCES, *_instances(), PROVIDERS, *_providers()])
 
 
 def _settings() -> Iterator[str]:
@@ -46,6 +55,11 @@ def _settings() -> Iterator[str]:
     for row in settings_table():
         names = " | ".join(f"`{name}`" for name in (row.flag, row.variable, row.key))
         yield f"| {names} |{_code(row.default_text)}| {_cell(row.help)} |\n"
+
+
+def _instances() -> Iterator[str]:
+    yield "| key | default | |\n|---|---|---|\n"
+    yield from _options(InstanceSchema())
 
 
 def _providers() -> Iterator[str]:
@@ -62,19 +76,32 @@ def _providers() -> Iterator[str]:
         yield from rows
 
 
-def _options(schema: Schema, prefix: str = "") -> Iterator[str]:
-    """Give a row for each option; those of a list's entries follow it."""
+def _options(schema: Schema, prefix: str = "", *, above: Schema | None = None) -> Iterator[str]:
+    """Give a row for each option; those of a mapping in it, or of a list's entries, follow it."""
     for name, field in schema.fields.items():
+        if above is not None and name in above.fields and above.fields[name].metadata == field.metadata:
+            continue  # told there
         path = f"{prefix}{field.data_key or name}"
         default = " required " if field.required else _code(_default(field))
         yield f"| `{path}` |{default}| {_cell(field.metadata['help'])} |\n"
+        if isinstance(field, EntriesField):
+            yield from _options(field.schema, f"{path}[].", above=schema)
+        if isinstance(field, fields.Nested):
+            yield from _options(field.schema, f"{path}.")
         if isinstance(field, fields.List) and isinstance(field.inner, fields.Nested):
             yield from _options(field.inner.schema, f"{path}[].")
 
 
 def _default(field: fields.Field[Any]) -> Any:
-    value = field.load_default
-    return None if value is missing or callable(value) else value
+    # Where the settings have it, and not the schema.
+    value = field.metadata.get("default", field.load_default)
+    if value is missing or callable(value):
+        return None
+    if isinstance(field, DurationField) and isinstance(value, float):
+        return Duration(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(value) if isinstance(value, tuple) else value
 
 
 def _code(value: Any) -> str:

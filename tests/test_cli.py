@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,114 @@ def test_help_shows_defaults_as_one_would_write_them(capsys: pytest.CaptureFixtu
     assert "(default: /healthz,/livez,/readyz)" in text
     assert "(default: false)" in text
     assert "(default: )" not in text
+
+
+@pytest.fixture(name="validate")
+def _validate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, list[str]]]:
+    """Run the command on a file with this text; gives the exit code and the lines."""
+    for name in [name for name in os.environ if name.startswith("METRICS_APISERVER_")]:
+        monkeypatch.delenv(name)
+    # A relative path is what people type, and what the lines begin with.
+    monkeypatch.chdir(tmp_path)
+
+    def validate(text: str, *flags: str) -> tuple[int, list[str]]:
+        Path("config.yaml").write_text(text, encoding="utf-8")
+        code = cli.main(["validate", "config.yaml", *flags])
+        return code, capsys.readouterr().out.splitlines()
+
+    return validate
+
+
+def test_validate_says_every_problem_with_its_line(validate: Callable[..., tuple[int, list[str]]]) -> None:
+    """Those of the settings, of the schema, of the installation and of a provider's own options."""
+    code, lines = validate(
+        """\
+securePort: 70000
+typo: 1
+tlsCertFile: /nowhere
+providers:
+- name: a
+  kind: nowhere
+  maxAge: 5
+- name: a
+  kind: writable
+  options:
+    values:
+    - metric: m
+  onEmpty: nothing
+  onEmpty: nothing
+"""
+    )
+    assert code == 1
+    assert sorted(int(line.split(":")[1]) for line in lines) == [1, 2, 3, 3, 6, 7, 8, 12, 14, 14]
+    for sentence in (
+        "config.yaml:14: the key onEmpty is given twice, first on line 13",
+        "config.yaml:1: securePort=70000: Must be greater than or equal to 1 and less than or equal to 65535.",
+        "config.yaml:7: providers[0].maxAge: Not a duration: write it as 30s, 10m or 1h30m.",
+        "config.yaml:2: typo: there is no such setting",
+        "config.yaml:8: providers: the name a is given twice; every instance needs its own",
+    ):
+        assert sentence in lines
+    assert lines[-2].startswith("config.yaml:6: provider a: there is no provider of the kind nowhere; installed are: ")
+    assert lines[-1].endswith("the options are wrong: values[0].value: Missing data for required field.")
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "line"),
+    [
+        pytest.param(
+            "providers: [{name: a, kind: constant}]\n", (), "one provider: a (constant)", id="one, with the defaults"
+        ),
+        pytest.param(
+            "providers:\n- {name: a, kind: constant}\n- {name: b, kind: writable, match: {api: custom}}\n",
+            (),
+            "2 providers: a (constant), b (writable)",
+            id="two",
+        ),
+        pytest.param("", (), "one provider: writable (writable)", id="an empty file: the embedded default"),
+        pytest.param("v: x\n", ("-v=4",), "one provider: writable (writable)", id="a flag wins over what is wrong"),
+    ],
+)
+def test_validate_says_what_is_there(
+    validate: Callable[..., tuple[int, list[str]]], text: str, flags: tuple[str, ...], line: str
+) -> None:
+    assert validate(text, *flags) == (0, [f"config.yaml: nothing is wrong; {line}"])
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "problem"),
+    [
+        pytest.param("a: [", (), "config.yaml:1: not YAML: ", id="no YAML"),
+        pytest.param("bindAddress: 0.0.0.0\n", (), "config.yaml:1: --bind-address=0.0.0.0: without", id="the network"),
+        pytest.param(
+            "bindAddress: 127.0.0.1\n", ("--bind-address=::",), "--bind-address=::: without a cluster", id="by a flag"
+        ),
+        pytest.param("tlsCipherSuites: X\n", (), "config.yaml:1: --tls-cipher-suites=X: there is no", id="a cipher"),
+        pytest.param(
+            "tlsCertFile: config.yaml\ntlsPrivateKeyFile: config.yaml\n",
+            (),
+            "config.yaml:1: --tls-cert-file=config.yaml: ",
+            id="a certificate that is none",
+        ),
+        pytest.param(
+            "v: 2\n",
+            ("--tls-cert-file=config.yaml", "--tls-private-key-file=config.yaml"),
+            "--tls-cert-file=",
+            id="by flags",
+        ),
+    ],
+)
+def test_validate_says_what_serve_would_say(
+    validate: Callable[..., tuple[int, list[str]]], text: str, flags: tuple[str, ...], problem: str
+) -> None:
+    """A setting that a flag gives has no line; and nothing is made, not even a certificate."""
+    code, lines = validate(text, *flags)
+    assert (code, lines[0].startswith(problem)) == (1, True), lines
+    assert list(Path().iterdir()) == [Path("config.yaml")]
+
+
+def test_validate_of_a_file_that_is_not_there(validate: object, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["validate", "none.yaml"]) == 1
+    assert capsys.readouterr().out.startswith("--config=none.yaml: No such file or directory\n")

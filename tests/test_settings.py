@@ -148,18 +148,20 @@ def test_problem(variables: dict[str, str], problem: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        pytest.param("securePort: [1]", "securePort in FILE=[1]: Not a valid integer.", id="a list for a number"),
-        pytest.param("secureProt: 1", "secureProt in FILE: there is no such setting", id="a typo"),
-        pytest.param("apiAudiences: [1]", "apiAudiences in FILE=[1]: Not a list of texts", id="a list of numbers"),
-        pytest.param("apiAudiences: 1", "apiAudiences in FILE=1: Not a list of texts", id="a number for a list"),
+        pytest.param("securePort: [1]", "FILE:1: securePort=[1]: Not a valid integer.", id="a list for a number"),
+        pytest.param("secureProt: 1", "FILE:1: secureProt: there is no such setting", id="a typo"),
+        pytest.param("apiAudiences: [1]", "FILE:1: apiAudiences=[1]: Not a list of texts", id="a list of numbers"),
+        pytest.param("apiAudiences: 1", "FILE:1: apiAudiences=1: Not a list of texts", id="a number for a list"),
         pytest.param(
-            "authenticationSkipLookup: [true]", "authenticationSkipLookup in FILE=[True]: Must be true", id="no switch"
+            "v: 2\nauthenticationSkipLookup: [true]",
+            "FILE:2: authenticationSkipLookup=[True]: Must be true",
+            id="no switch",
         ),
-        pytest.param("- a", "a mapping of settings is expected", id="a list"),
-        pytest.param("a: [", "not YAML", id="no YAML"),
-        pytest.param("providers: {a: b}", "providers in FILE", id="providers that are no list"),
-        pytest.param("providers: [{kind: x}]", "0.name: Missing data", id="a provider without a name"),
-        pytest.param("providers: [{name: x, kind: x, typo: 1}]", "0.typo: Unknown field.", id="a typo in a provider"),
+        pytest.param("- a", "FILE:1: a mapping of settings is expected", id="a list"),
+        pytest.param("v: 2\na: [", "FILE:2: not YAML: ", id="no YAML"),
+        pytest.param("providers: {a: b}", "FILE:1: providers: a list of", id="providers that are no list"),
+        pytest.param("providers: [{kind: x}]", "FILE:1: providers[0].name: Missing", id="a provider without a name"),
+        pytest.param("providers: [{name: x, kind: x, typo: 1}]", "FILE:1: providers[0].typo: There is no", id="a typo"),
     ],
 )
 def test_problem_in_the_file(tmp_path: Path, text: str, problem: str) -> None:

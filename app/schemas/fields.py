@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from marshmallow import ValidationError, fields, missing
+from marshmallow import fields, missing
 
-from app.model.quantity import Quantity, QuantityError
+from app.settings.quantities import QuantityField
 
 __all__ = ["OptionalInteger", "OptionalList", "OptionalMapping", "OptionalString", "QuantityField", "Time", "described"]
 
@@ -52,19 +52,6 @@ class Time(fields.Field[datetime]):
         if time.tzinfo is None:
             raise self.make_error("invalid")
         return time
-
-
-class QuantityField(fields.Field[Quantity]):
-    """api/resource `Quantity`: its canonical string."""
-
-    def _serialize(self, value: Quantity | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
-        return None if value is None else str(value)
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Quantity:
-        try:
-            return Quantity.of(value)
-        except (QuantityError, TypeError) as error:
-            raise ValidationError(str(error)) from error
 
 
 def described(text: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ Precedence: flag, `METRICS_APISERVER_*`, file (`--config`), default. `metrics-ap
 environment variables, so that `gunicorn wsgi:app` and the command read the same settings by the same code.
 """
 
+from app.settings.document import Place
 from app.settings.providers import (
     BreakerSettings,
     MatchSettings,
@@ -25,7 +26,7 @@ from app.settings.sections import (
     settings_table,
 )
 from app.settings.settings import SERVICE_ACCOUNT, Settings, SettingsError, in_cluster
-from app.settings.sources import flatten_messages
+from app.settings.sources import Source, flatten_messages, located_messages
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
@@ -38,15 +39,18 @@ __all__ = [
     "LoggingSettings",
     "MatchSettings",
     "MetricPolicySettings",
+    "Place",
     "PolicySettings",
     "ProviderSettings",
     "ServingSettings",
     "Setting",
     "Settings",
     "SettingsError",
+    "Source",
     "Substitute",
     "SubstituteSettings",
     "flatten_messages",
     "in_cluster",
+    "located_messages",
     "settings_table",
 ]

@@ -32,19 +32,19 @@ class Duration(float):
 
     def __str__(self) -> str:
         milliseconds = round(self * 1000)
-        parts = []
-        for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
-            count, milliseconds = divmod(milliseconds, size)
-            if count:
-                parts.append(f"{count}{unit}")
-        return "".join(parts) or "0s"
+        if 0 < milliseconds < 1000:
+            return f"{milliseconds}ms"
+        hours, milliseconds = divmod(milliseconds, 3_600_000)
+        minutes, milliseconds = divmod(milliseconds, 60_000)
+        parts = ((hours, "h"), (minutes, "m"), (milliseconds / 1000, "s"))
+        return "".join(f"{count:g}{unit}" for count, unit in parts if count) or "0s"
 
 
 class DurationField(fields.Field[Duration]):
     """Reads a duration of at least `least` seconds."""
 
-    def __init__(self, *, least: float) -> None:
-        super().__init__()
+    def __init__(self, *, least: float = 0.0, **keywords: Any) -> None:
+        super().__init__(**keywords)
         self._least = Duration(least)
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **_: Any) -> Duration:

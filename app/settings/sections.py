@@ -6,12 +6,14 @@ import dataclasses
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from marshmallow import fields, validate
 
 from app.settings.durations import Duration, DurationField
 from app.settings.lists import BooleanField, ListField
+from app.settings.providers import ProviderSettings
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
@@ -19,6 +21,7 @@ __all__ = [
     "AuthorizationSettings",
     "ClusterSettings",
     "DiscoverySettings",
+    "FunctionsSettings",
     "LoggingSettings",
     "ServingSettings",
     "Setting",
@@ -190,6 +193,20 @@ class DiscoverySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class FunctionsSettings:
+    """Metrics that are functions, without a configuration of their provider."""
+
+    metrics: tuple[str, ...] = _setting(
+        (), ListField(), "A Python file of metrics as functions: one more provider, with the file's name."
+    )
+
+    @property
+    def instances(self) -> tuple[ProviderSettings, ...]:
+        """One provider instance for each file."""
+        return tuple(ProviderSettings(Path(file).stem, "functions", {"file": file}) for file in self.metrics)
+
+
+@dataclass(frozen=True, slots=True)
 class LoggingSettings:
     """What is logged."""
 
@@ -249,6 +266,7 @@ def settings_table() -> list[Setting]:
         AuthenticationSettings,
         AuthorizationSettings,
         DiscoverySettings,
+        FunctionsSettings,
         LoggingSettings,
     )
     return [setting for section in sections for setting in rows_of(section)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -13,11 +13,13 @@ import yaml
 
 from app.settings.checks import access_problems, bind_problems
 from app.settings.providers import ProviderSettings
+from app.settings.schema import InstanceSchema
 from app.settings.sections import (
     AuthenticationSettings,
     AuthorizationSettings,
     ClusterSettings,
     DiscoverySettings,
+    FunctionsSettings,
     LoggingSettings,
     ServingSettings,
 )
@@ -48,6 +50,8 @@ class Settings:
     discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
     logging: LoggingSettings = field(default_factory=LoggingSettings)
     providers: tuple[ProviderSettings, ...] = ()
+    # Where they come from: for the lines of problems, and to read them again.
+    source: Source = field(default_factory=Source, compare=False, repr=False)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -58,13 +62,16 @@ class Settings:
         return settings
 
     @classmethod
-    def load(cls, environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
-        """Read the settings, with the default in the place of what is wrong, and say what is wrong."""
-        source = Source.open(environ)
+    def load(cls, environ: Mapping[str, str], content: bytes | None = None) -> tuple[Settings, list[str]]:
+        """Read the settings, with the default in the place of what is wrong, and say what is wrong.
+
+        `content` is what the file of --config holds, where it was read already.
+        """
+        source = Source.open(environ, content)
         cluster = dataclasses.replace(source.section(ClusterSettings), in_cluster=in_cluster(environ))
-        providers = source.providers()
+        providers, functions = source.providers(), source.section(FunctionsSettings)
         if providers is None and cluster.standalone:
-            providers, cluster = _embedded(cluster)
+            providers, cluster = _embedded(cluster, writable=not functions.metrics)
         settings = cls(
             serving=source.section(ServingSettings),
             cluster=cluster,
@@ -72,7 +79,8 @@ class Settings:
             authorization=source.section(AuthorizationSettings),
             discovery=source.section(DiscoverySettings),
             logging=source.section(LoggingSettings),
-            providers=providers or (),
+            providers=(*(providers or ()), *functions.instances),
+            source=source,
         )
         source.refuse_unknown()
         return settings, source.problems + settings.validate() + _worker_problems(environ)
@@ -103,9 +111,19 @@ class Settings:
                 f"--lister-kubeconfig={cluster.lister_kubeconfig}: there is no cluster; name it with --kubeconfig"
             )
         problems += access_problems(authentication, self.authorization, standalone=cluster.standalone)
+        problems = [self.source.placed(problem) for problem in problems]
         if not self.providers:
-            problems.append("no provider is configured: name one with --provider, or list them in --config")
-        return problems + _duplicates(provider.name for provider in self.providers)
+            line = f"{self.source.document.at(('providers',))}: " if "providers" in self.source.document.values else ""
+            problems.append(f"{line}no provider is configured: name one with --provider, or list them in --config")
+        return [*problems, *self._duplicates()]
+
+    def _duplicates(self) -> Iterator[str]:
+        """Refuse two instances of one name; each is told by the later one's line."""
+        names = [provider.name for provider in self.providers]
+        for number, name in enumerate(names):
+            if name and name in names[:number]:
+                line = self.source.provider_line(number, ("name",))
+                yield f"{line}providers: the name {name} is given twice; every instance needs its own"
 
 
 def in_cluster(environ: Mapping[str, str] = os.environ, *, account: Path = SERVICE_ACCOUNT) -> bool:
@@ -113,23 +131,20 @@ def in_cluster(environ: Mapping[str, str] = os.environ, *, account: Path = SERVI
     return bool(environ.get("KUBERNETES_SERVICE_HOST")) and (account / "token").is_file()
 
 
-def _embedded(cluster: ClusterSettings) -> tuple[tuple[ProviderSettings, ...], ClusterSettings]:
+def _embedded(cluster: ClusterSettings, *, writable: bool) -> tuple[tuple[ProviderSettings, ...], ClusterSettings]:
     """Give the bundled default of standalone mode: the writable provider, with objects and values to look at.
 
-    Who brings objects of their own gets the provider without the values, which belong to the bundled objects.
+    Who brings objects of their own gets the provider without the values, which belong to the bundled objects. Who
+    brings metrics of their own gets the objects alone.
     """
     folder = resources.files("app") / "embedded"
+    if not writable:
+        return (), cluster if cluster.objects else dataclasses.replace(cluster, objects=str(folder / "objects.yaml"))
     if cluster.objects:
         return (ProviderSettings(name="writable", kind="writable"),), cluster
     document = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    providers = tuple(ProviderSettings(**provider) for provider in document["providers"])
+    providers = tuple(InstanceSchema(many=True).load(document["providers"]))
     return providers, dataclasses.replace(cluster, objects=str(folder / "objects.yaml"))
-
-
-def _duplicates(names: Iterable[str]) -> list[str]:
-    listed = list(names)
-    twice = sorted({name for name in listed if listed.count(name) > 1})
-    return [f"providers: the name {name} is given twice; every instance needs its own" for name in twice]
 
 
 def _worker_problems(environ: Mapping[str, str]) -> list[str]:

@@ -3,43 +3,41 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import yaml
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import ValidationError
 
+from app.settings.document import Document, Place, written_place
 from app.settings.providers import ProviderSettings
+from app.settings.schema import InstanceSchema
 from app.settings.sections import ENVIRONMENT_PREFIX, Setting, rows_of, settings_table
 
-__all__ = ["Source", "flatten_messages"]
+__all__ = ["Source", "flatten_messages", "located_messages"]
 
 _Section = TypeVar("_Section")
 
-
-class _ProviderSchema(Schema):
-    name = fields.String(required=True, validate=validate.Length(min=1))
-    kind = fields.String(required=True, validate=validate.Length(min=1))
-    options = fields.Dict(keys=fields.String(), load_default=dict)
+# A flag with which a sentence begins: what is wrong is that setting.
+_FLAG = re.compile(r"(--[a-z-]+|-v)\b")
 
 
 @dataclass(slots=True)
 class Source:
-    """The three places a value can come from, best first."""
+    """The three places a value can come from, best first; `problems` grows with what is read of them."""
 
-    environ: Mapping[str, str]
-    path: str
-    file: Mapping[str, Any]
-    problems: list[str]
+    environ: Mapping[str, str] = field(default_factory=dict)
+    document: Document = field(default_factory=Document)
+    problems: list[str] = field(default_factory=list)
 
     @classmethod
-    def open(cls, environ: Mapping[str, str]) -> Source:
-        """Read the file, if one is named; what is wrong with it is the first problem."""
-        problems: list[str] = []
+    def open(cls, environ: Mapping[str, str], content: bytes | None = None) -> Source:
+        """Read the file, if one is named, or take this for what it holds; what is wrong with it comes first."""
         path = environ.get(ENVIRONMENT_PREFIX + "CONFIG", "")
-        return cls(environ, path, _read_config(path, problems) if path else {}, problems)
+        document = Document()
+        if path:
+            document = Document.read(path) if content is None else Document.parse(path, content)
+        return cls(dict(environ), document, list(document.problems))
 
     def section(self, kind: type[_Section]) -> _Section:
         """Read the settings of one section, with the default in the place of what is wrong."""
@@ -57,23 +55,52 @@ class Source:
     def _raw(self, setting: Setting) -> tuple[Any, str]:
         if setting.variable in self.environ:
             return self.environ[setting.variable], f"{setting.flag} ({setting.variable})"
-        return self.file.get(setting.key), f"{setting.key} in {self.path}"
+        return self.document.values.get(setting.key), f"{self.document.at((setting.key,))}: {setting.key}"
+
+    @property
+    def _named_providers(self) -> str | None:
+        return self.environ.get(ENVIRONMENT_PREFIX + "PROVIDER")
 
     def providers(self) -> tuple[ProviderSettings, ...] | None:
         """The provider instances; None where nobody named any."""
-        names = self.environ.get(ENVIRONMENT_PREFIX + "PROVIDER")
-        if names is not None:
-            listed = [name.strip() for name in names.split(",") if name.strip()]
+        if self._named_providers is not None:
+            listed = [name.strip() for name in self._named_providers.split(",") if name.strip()]
             return tuple(ProviderSettings(name=name, kind=name) for name in listed)
-        if "providers" not in self.file:
+        if "providers" not in self.document.values:
             return None
+        entries = self.document.values["providers"]
+        if not isinstance(entries, list):
+            self.problems.append(f"{self.document.at(('providers',))}: providers: a list of instances is expected")
+            # Not that none is configured: that one thing is wrong was said.
+            return (ProviderSettings("", ""),)
+        return tuple(self._provider(number, entry) for number, entry in enumerate(entries))
+
+    def _provider(self, number: int, entry: Any) -> ProviderSettings:
         try:
-            loaded = _ProviderSchema(many=True).load(self.file["providers"])
+            loaded: ProviderSettings = _INSTANCE.load(entry)
         except ValidationError as error:
-            self.problems += [f"providers in {self.path}: {message}" for message in flatten_messages(error.messages)]
-            # Known to be wrong already: not to be reported as missing as well.
-            return (ProviderSettings(name="", kind=""),)
-        return tuple(ProviderSettings(**provider) for provider in loaded)
+            self.problems += [
+                f"{self.provider_line(number, place)}{written_place(('providers', number, *place))}: {sentence}"
+                for place, sentence in located_messages(error.messages)
+            ]
+            return _remains(error)
+        return loaded
+
+    def provider_line(self, number: int, place: Place) -> str:
+        """Give the beginning of a sentence on an instance: its line, where it is the file that names it."""
+        entries = self.document.values.get("providers")
+        if self._named_providers is not None or not isinstance(entries, list) or number >= len(entries):
+            return ""
+        return f"{self.document.at(('providers', number, *place))}: "
+
+    def placed(self, problem: str) -> str:
+        """Put the line before a sentence that begins with a flag, where it is the file that gives the setting."""
+        flag = _FLAG.match(problem)
+        for setting in settings_table() if flag else ():
+            given = setting.key in self.document.values and setting.variable not in self.environ
+            if given and flag is not None and setting.flag == flag[1]:
+                return f"{self.document.at((setting.key,))}: {problem}"
+        return problem
 
     def refuse_unknown(self) -> None:
         """A misspelt name must not be taken for the default."""
@@ -85,7 +112,11 @@ class Source:
                 continue
             if variable not in known | _OTHER_VARIABLES:
                 self.problems.append(f"{variable}: there is no such setting")
-        self.problems += [f"{key} in {self.path}: there is no such setting" for key in sorted(set(self.file) - keys)]
+        self.problems += [
+            f"{self.document.at((key,))}: {key}: there is no such setting"
+            for key in self.document.values
+            if key not in keys
+        ]
 
 
 # Variables with our prefix that are no settings of the server: the cache folder of the project's own tools.
@@ -96,29 +127,33 @@ _SERVICE_LINK = re.compile(
 )
 
 
-def _read_config(file: str, problems: list[str]) -> Mapping[str, Any]:
-    try:
-        document = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except OSError as error:
-        problems.append(f"--config={file}: {error.strerror}")
-        return {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problems.append(f"--config={file}: not YAML: {' '.join(str(error).split())}")
-        return {}
-    if document is None:
-        return {}
-    if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
-        problems.append(f"--config={file}: a mapping of settings is expected")
-        return {}
-    return document
+_INSTANCE = InstanceSchema()
 
 
-def flatten_messages(messages: Any, path: str = "") -> list[str]:
-    """Turn marshmallow's nested messages into sentences that name the place."""
+def _remains(error: ValidationError) -> ProviderSettings:
+    """Give what stands in the place of an entry that was refused, so that the rest of it is checked all the same.
+
+    registry.check passes over one without a kind: it cannot judge options that are none.
+    """
+    valid = error.valid_data if isinstance(error.valid_data, dict) else {}
+    kind = "" if "options" in error.messages else valid.get("kind", "")
+    return ProviderSettings(valid.get("name", ""), kind, valid.get("options", {}))
+
+
+def located_messages(messages: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
+    """Give each sentence of marshmallow's nested messages with its place."""
     if isinstance(messages, Mapping):
-        join: Callable[[Any], str] = lambda key: f"{path}.{key}" if path else str(key)  # noqa: E731 - one use, here
-        return [line for key, inner in messages.items() for line in flatten_messages(inner, join(key))]
-    if isinstance(messages, (list, tuple)):
-        return [line for inner in messages for line in flatten_messages(inner, path)]
-    place = path.removesuffix("._schema").removesuffix("_schema")
-    return [f"{place}: {messages}" if place else str(messages)]
+        for key, inner in messages.items():
+            yield from located_messages(inner, place if key == "_schema" else (*place, key))
+    elif isinstance(messages, (list, tuple)):
+        for inner in messages:
+            yield from located_messages(inner, place)
+    else:
+        yield place, str(messages)
+
+
+def flatten_messages(messages: Any) -> list[str]:
+    """Turn marshmallow's nested messages into sentences that name the place."""
+    return [
+        f"{written_place(place)}: {sentence}" if place else sentence for place, sentence in located_messages(messages)
+    ]
