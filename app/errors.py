@@ -11,7 +11,9 @@ StatusError
 ├── NotAcceptableError          406
 ├── RequestTooLargeError        413
 ├── InternalServerError         500
-└── ServiceUnavailableError     503
+├── BadGatewayError             502
+├── ServiceUnavailableError     503
+└── GatewayTimeoutError         504
 """
 
 from __future__ import annotations
@@ -23,8 +25,10 @@ from app.model.resources import GroupResource
 from app.model.selectors import Selector
 
 __all__ = [
+    "BadGatewayError",
     "BadRequestError",
     "ForbiddenError",
+    "GatewayTimeoutError",
     "InternalServerError",
     "MethodNotAllowedError",
     "MetricNotFoundError",
@@ -153,11 +157,26 @@ class InternalServerError(StatusError):
     """A mistake of ours: the client learns the audit id, the log has the rest."""
 
 
+class BadGatewayError(StatusError):
+    """A provider failed, or gave what is no answer; the message names it."""
+
+    code = 502
+    # meta/v1 has no reason of its own for it.
+    reason = "InternalError"
+
+
 class ServiceUnavailableError(StatusError):
     """What the answer needs is not there at the moment."""
 
     code = 503
     reason = "ServiceUnavailable"
+
+
+class GatewayTimeoutError(StatusError):
+    """A provider did not answer in time; the message names it."""
+
+    code = 504
+    reason = "Timeout"
 
 
 # What the Status says for a failure that an HTTP library raised before our code ran (apimachinery

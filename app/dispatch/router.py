@@ -1,77 +1,124 @@
-"""Asks the providers in order: what one does not have, the next may; any other failure stops."""
+"""Asks the instances that match, in order: what one does not have, the next may; any other failure stops."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
-from app.errors import MetricNotFoundError, NotFoundError
+from app.dispatch.fallback import Fallback
+from app.dispatch.instance import Instance
+from app.dispatch.outcomes import Failed, Nothing
+from app.dispatch.reads import CUSTOM, EXTERNAL, ExternalRead, NameRead, Read, Request, SelectorRead
+from app.dispatch.recent import RecentReads
+from app.errors import NotFoundError
 from app.model.clock import Clock
 from app.model.metrics import CustomMetricInfo, ExternalMetricInfo, ExternalMetricValue, MetricValue
 from app.model.quantity import Quantity
-from app.model.resources import NamespacedName
-from app.provider import (
-    CustomMetricsProvider,
-    ExternalMetricsProvider,
-    Provider,
-    RequestContext,
-    RESTMapper,
-    WritableMetrics,
-)
+from app.model.resources import GroupResource, NamespacedName, RESTMapping
+from app.provider import ObjectLister, RESTMapper, UserInfo, WritableMetrics
 from app.query import CustomMetricQuery, ExternalMetricQuery
 
-__all__ = ["Router"]
+__all__ = ["KnownResources", "Router"]
 
 # Which provider had the values, for whom needs to know why an answer is what it is (-v 4).
 _ANSWERED, _PASSED = "audit-id %s: provider %s answers for %s", "audit-id %s: provider %s has nothing for %s"
 
 
+class KnownResources(RESTMapper, Protocol):
+    """A mapper that can be asked for what it knows already."""
+
+    def find(self, resource: GroupResource) -> RESTMapping | None:
+        """Find a resource in memory, and nowhere else."""
+
+
+class _Table(NamedTuple):
+    """Who can be asked: replaced as a whole."""
+
+    instances: tuple[Instance, ...]
+    custom: tuple[Instance, ...]
+    external: tuple[Instance, ...]
+    writable: WritableMetrics | None
+    wants_user: bool
+
+    @classmethod
+    def of(cls, instances: Sequence[Instance]) -> _Table:
+        return cls(
+            instances=tuple(instances),
+            custom=tuple(each for each in instances if CUSTOM in each.figures),
+            external=tuple(each for each in instances if EXTERNAL in each.figures),
+            writable=next((each.provider for each in instances if isinstance(each.provider, WritableMetrics)), None),
+            wants_user=any(each.provider.per_user for each in instances),
+        )
+
+
 class Router:
-    """The providers, in the order of the configuration."""
+    """The provider instances, in the order of the configuration."""
 
     def __init__(
         self,
-        providers: Sequence[tuple[str, Provider]],
+        instances: Sequence[Instance],
         *,
-        mapper: RESTMapper,
+        mapper: KnownResources,
+        objects: ObjectLister,
         clock: Clock,
         logger: logging.Logger,
         seconds: float,
     ) -> None:
         """Make it; `seconds` is what a read may take."""
-        self._custom = [(name, each) for name, each in providers if isinstance(each, CustomMetricsProvider)]
-        self._external = [(name, each) for name, each in providers if isinstance(each, ExternalMetricsProvider)]
-        self._writable = next((provider for _, provider in providers if isinstance(provider, WritableMetrics)), None)
+        self.recent = RecentReads()
+        self._table = _Table.of(instances)
         self._mapper = mapper
         self._clock = clock
         self._logger = logger
         self._seconds = seconds
+        self._fallback = Fallback(mapper=mapper, objects=objects, clock=clock, logger=logger, recent=self.recent)
 
-    def read_custom(self, query: CustomMetricQuery, *, audit_id: str) -> Sequence[MetricValue]:
-        """Answer a read of a custom metric; a by-name answer has exactly one value.
+    @property
+    def wants_user(self) -> bool:
+        """Whether a provider answers one user otherwise than another: then `user` is to be handed in."""
+        return self._table.wants_user
 
-        Raises StatusError, or whatever a provider raises.
-        """
+    def replace(self, instances: Sequence[Instance]) -> None:
+        """Ask these from now on. Reads under way finish on the old ones, within the time that a read may take."""
+        self._table = _Table.of(instances)
+
+    def close(self) -> None:
+        """Let the threads of the instances end."""
+        for instance in self._table.instances:
+            instance.close()
+
+    def waits_for_nobody(self, query: CustomMetricQuery | ExternalMetricQuery) -> bool:
+        """Whether a read is answered from memory for certain; one by selector may wait for the list of objects."""
+        if isinstance(query, ExternalMetricQuery):
+            return all(each.at_once for each in self._table.external)
+        if query.name is None or not all(each.at_once for each in self._table.custom):
+            return False
+        return self._mapper.find(query.info.group_resource) is not None
+
+    def read_custom(
+        self, query: CustomMetricQuery, *, audit_id: str, user: UserInfo | None = None
+    ) -> Sequence[MetricValue]:
+        """Answer a read of a custom metric; a by-name answer has exactly one value. Raises StatusError."""
         info = self._normalised(query.info)
-        context = self._context(audit_id)
+        read: Read
         if query.name is not None:
-            values: Sequence[MetricValue] = [self._by_name(query, info, context)]
+            read = NameRead(NamespacedName(query.namespace, query.name), info, query.metric_selector)
         else:
-            values = self._by_selector(query, info, context)
+            read = SelectorRead(query.namespace, query.selector, info, query.metric_selector)
+        values: Sequence[MetricValue] = self._answer(read, self._table.custom, audit_id, user)
         if query.metric_label_selector is None:
             return values
         return [_echoing(value, query) for value in values]
 
-    def read_external(self, query: ExternalMetricQuery, *, audit_id: str) -> Sequence[ExternalMetricValue]:
-        """Answer a read of an external metric; an unknown one has no values."""
-        context = self._context(audit_id)
-        for owner, provider in self._external:
-            values = provider.get_external_metric(context, query.namespace, query.metric_selector, query.info)
-            self._logger.debug(_ANSWERED if values else _PASSED, audit_id, owner, query.info.metric)
-            if values:
-                return values
-        return []
+    def read_external(
+        self, query: ExternalMetricQuery, *, audit_id: str, user: UserInfo | None = None
+    ) -> Sequence[ExternalMetricValue]:
+        """Answer a read of an external metric; an unknown one has no values. Raises StatusError."""
+        read = ExternalRead(query.namespace, query.info, query.metric_selector)
+        values: Sequence[ExternalMetricValue] = self._answer(read, self._table.external, audit_id, user)
+        return values
 
     def write_custom(
         self, name: NamespacedName, info: CustomMetricInfo, labels: Mapping[str, str], value: Quantity
@@ -93,44 +140,44 @@ class Router:
         """Forget the value of one label set of an external metric. Raises StatusError."""
         self._writer().delete_external_metric(namespace, info, labels)
 
-    def _by_name(self, query: CustomMetricQuery, info: CustomMetricInfo, context: RequestContext) -> MetricValue:
-        name = query.object_name
-        not_found: NotFoundError = MetricNotFoundError(info.group_resource, info.metric, name.name)
-        for owner, provider in self._custom:
+    # Any: values of the API that the read is of.
+    def _answer(self, read: Read, instances: Sequence[Instance], audit_id: str, user: UserInfo | None) -> Any:
+        request = Request(self._clock.monotonic() + self._seconds, audit_id, user)
+        standing: tuple[Instance, Nothing | Failed] | None = None
+        for instance in instances:
+            if not instance.asked_for(read):
+                continue
             try:
-                value = provider.get_metric_by_name(context, name, info, query.metric_selector)
-            except NotFoundError as error:
-                self._logger.debug(_PASSED, context.audit_id, owner, info)
-                not_found = error
+                values = instance.read(read, request)
+            except (Nothing, Failed) as outcome:
+                # Without its frames, one of which would hold it.
+                standing = instance, outcome.with_traceback(None)
             else:
-                self._logger.debug(_ANSWERED, context.audit_id, owner, info)
-                return value
-        raise not_found
-
-    def _by_selector(
-        self, query: CustomMetricQuery, info: CustomMetricInfo, context: RequestContext
-    ) -> Sequence[MetricValue]:
-        for owner, provider in self._custom:
-            values = provider.get_metric_by_selector(
-                context, query.namespace, query.selector, info, query.metric_selector
-            )
-            self._logger.debug(_ANSWERED if values else _PASSED, context.audit_id, owner, info)
-            if values:
+                self._logger.debug(_ANSWERED, audit_id, instance.name, read)
                 return values
-        return []
+            if isinstance(standing[1], Failed) or not instance.settings.next_on_not_found:
+                break
+            self._logger.debug(_PASSED, audit_id, instance.name, read)
+        return self._without_values(standing, read, request)
+
+    def _without_values(self, standing: tuple[Instance, Nothing | Failed] | None, read: Read, request: Request) -> Any:
+        if standing is None:
+            return self._fallback.after_nobody(read, request)
+        instance, outcome = standing
+        if isinstance(outcome, Failed):
+            return self._fallback.after_failure(instance, outcome, read, request)
+        return self._fallback.after_nothing(instance, outcome, read, request)
 
     def _normalised(self, info: CustomMetricInfo) -> CustomMetricInfo:
-        return dataclasses.replace(info, group_resource=self._mapper.mapping_for(info.group_resource).group_resource)
-
-    def _context(self, audit_id: str) -> RequestContext:
-        deadline = self._clock.monotonic() + self._seconds
-        return RequestContext(deadline=deadline, audit_id=audit_id, clock=self._clock, logger=self._logger)
+        resource = self._mapper.mapping_for(info.group_resource).group_resource
+        return CustomMetricInfo(resource, info.metric, info.namespaced)
 
     def _writer(self) -> WritableMetrics:
-        if self._writable is None:
+        writable = self._table.writable
+        if writable is None:
             # As if the routes were not there: no provider takes values.
             raise NotFoundError.for_path()
-        return self._writable
+        return writable
 
 
 def _echoing(value: MetricValue, query: CustomMetricQuery) -> MetricValue:

@@ -11,7 +11,7 @@ from enum import Enum
 from functools import total_ordering
 from typing import Final, Self
 
-__all__ = ["Format", "Quantity", "QuantityError"]
+__all__ = ["Format", "NotFiniteError", "Quantity", "QuantityError"]
 
 # Every finite float fits (they end below 1.8e308), and what we print of it can be read back: it stays below _MAX_TEXT.
 _MAX_DIGITS: Final = 400
@@ -33,6 +33,8 @@ _BINARY_SUFFIXES: Final = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei
 _WRONG_FORMAT: Final = (
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"  # as upstream says it
 )
+# As Python, Go and Prometheus write them.
+_NOT_FINITE: Final = frozenset({"nan", "inf", "infinity"})
 _WRONG_SUFFIX: Final = "unable to parse quantity's suffix"
 _TOO_LARGE: Final = f"quantity is too large: its magnitude must be below 1e{_MAX_DIGITS}"
 
@@ -52,6 +54,10 @@ _ONE_NANO: Final = Decimal((0, (1,), -_NANO_DIGITS))
 
 class QuantityError(ValueError):
     """What was given is not a quantity; the text says why."""
+
+
+class NotFiniteError(QuantityError):
+    """What was given is NaN or infinite: how most backends say that there is no sample."""
 
 
 class Format(Enum):
@@ -131,7 +137,7 @@ class Quantity:
         if isinstance(value, int):
             return cls.from_int(value)
         if not math.isfinite(value):
-            raise QuantityError(f"{float(value)} is not a quantity: it must be a finite number")
+            raise NotFiniteError(f"{float(value)} is not a quantity: it must be a finite number")
         # Integers this small are exact and print as themselves.
         if -(2**53) < value < 2**53 and value == (whole := int(value)):
             return cls(whole * _NANO)
@@ -142,7 +148,7 @@ class Quantity:
     def from_decimal(cls, value: Decimal) -> Self:
         """Take the exact value, rounded away from zero at a billionth."""
         if not value.is_finite():
-            raise QuantityError(f"{value} is not a quantity: it must be a finite number")
+            raise NotFiniteError(f"{value} is not a quantity: it must be a finite number")
         if not value:
             return cls(0)
         # Before any arithmetic: 1E+999999999 is short, its digits are not.
@@ -196,7 +202,7 @@ class Quantity:
 def _read(text: str) -> tuple[int, Format]:
     shape = _SHAPE.fullmatch(text)
     if shape is None or not text:
-        raise QuantityError(_WRONG_FORMAT)
+        raise (NotFiniteError if text.lstrip("+-").lower() in _NOT_FINITE else QuantityError)(_WRONG_FORMAT)
     sign, whole, fraction, suffix = shape.groups("")
     family, exponent = _interpret(suffix)
     digits = (whole + fraction).lstrip("0")

@@ -5,7 +5,8 @@ Nothing here knows HTTP beyond a method, a path and a code.
 """
 
 from app.telemetry.freshness import Freshness
+from app.telemetry.providers import ProviderFigures, ProviderLoad, ProviderMetrics
 from app.telemetry.requests import InFlight, RequestMetrics
 from app.telemetry.telemetry import Telemetry
 
-__all__ = ["Freshness", "InFlight", "RequestMetrics", "Telemetry"]
+__all__ = ["Freshness", "InFlight", "ProviderFigures", "ProviderLoad", "ProviderMetrics", "RequestMetrics", "Telemetry"]

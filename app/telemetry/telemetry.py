@@ -9,6 +9,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 
 from app.telemetry.freshness import Freshness
+from app.telemetry.providers import ProviderMetrics
+from app.telemetry.registries import ProviderRegistries
 from app.telemetry.requests import RequestMetrics
 
 __all__ = ["Telemetry"]
@@ -29,6 +31,10 @@ class Telemetry:
         self.requests = RequestMetrics(registry, versions)
         self.freshness = Freshness(dict.fromkeys(group for group, _ in versions))
         registry.register(self.freshness)
+        self.providers = ProviderMetrics()
+        registry.register(self.providers)
+        self.registries = ProviderRegistries()
+        registry.register(self.registries)
         self.discovery_cut = Gauge(
             "metrics_apiserver_discovery_cut_metrics",
             "Metrics that providers list and discovery does not show, because of --discovery-limit.",
@@ -38,6 +44,18 @@ class Telemetry:
         self.certificate_expiration = Gauge(
             "metrics_apiserver_serving_certificate_expiration_timestamp_seconds",
             "When the serving certificate in use expires, in seconds since the epoch; 0 until one is in use.",
+            registry=registry,
+        )
+
+        self.config_successful = Gauge(
+            "metrics_apiserver_config_last_reload_successful",
+            "Whether what the file of --config holds is in use: 1, or 0 where it was refused.",
+            registry=registry,
+        )
+        self.config_successful.set(1)
+        self.config_timestamp = Gauge(
+            "metrics_apiserver_config_last_reload_success_timestamp_seconds",
+            "When the configuration in use was taken over, in seconds since the epoch.",
             registry=registry,
         )
 

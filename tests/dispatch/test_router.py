@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from app.dispatch.instance import Instance
 from app.dispatch.router import Router
-from app.errors import MetricNotFoundError, NotFoundError, ResourceNotFoundError, ServiceUnavailableError
+from app.errors import (
+    BadGatewayError,
+    MetricNotFoundError,
+    NotFoundError,
+    ResourceNotFoundError,
+    ServiceUnavailableError,
+)
 from app.model.metrics import ExternalMetricInfo
 from app.model.quantity import Quantity
 from app.model.resources import GroupResource, NamespacedName
+from app.provider import UserInfo
 from app.query import parse_custom_metric, parse_external_metric, split_path
-from tests.fakes import LOGGER, FakeClock, TableProvider, cluster
+from app.settings import MatchSettings, PolicySettings
+from tests.dispatch.making import SEVEN, ZERO, Gate, Scripted, instance, read_external, series
+from tests.dispatch.making import router as router_of
+from tests.fakes import TableProvider
 
 ONE = {("cart-0", "rps"): 1, ("cart-0", "only-one"): 1}
 TWO = {("cart-0", "rps"): 2, ("db-0", "rps"): 2, ("cart-0", "only-two"): 2}
 
 
 def router(*providers: Any) -> Router:
-    named = [(f"provider-{number}", provider) for number, provider in enumerate(providers)]
-    return Router(named, mapper=cluster().mapper, clock=FakeClock(), logger=LOGGER, seconds=10)
+    return router_of(*(instance(provider, name=f"provider-{number}") for number, provider in enumerate(providers)))
 
 
 def read(asked: Router, path: str, **parameters: str) -> list[tuple[str, str]]:
@@ -64,12 +75,18 @@ def test_external_order(order: tuple[dict[str, Any], ...], expected: list[str]) 
     assert [str(value.value) for value in values] == expected
 
 
-@pytest.mark.parametrize("first", [ServiceUnavailableError("down"), RuntimeError("bug")], ids=["unavailable", "a bug"])
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        pytest.param(ServiceUnavailableError("down"), ServiceUnavailableError, id="unavailable"),
+        pytest.param(RuntimeError("bug"), BadGatewayError, id="a bug"),
+    ],
+)
 @pytest.mark.parametrize("path", ["pods/cart-0/rps", "pods/*/rps"], ids=["by name", "by selector"])
-def test_any_other_failure_stops(first: Exception, path: str) -> None:
+def test_any_other_failure_stops(first: Exception, expected: type[Exception], path: str) -> None:
     """A provider that is down must not be covered up by the next one's answer."""
     asked = router(TableProvider({("cart-0", "rps"): first}), TableProvider(TWO))
-    with pytest.raises(type(first)):
+    with pytest.raises(expected):
         read(asked, f"namespaces/shop/{path}")
 
 
@@ -122,3 +139,77 @@ def _info() -> Any:
     from tests.fakes import info
 
     return info("pods", "rps")
+
+
+def scripted(*values: int, **settings: Any) -> Instance:
+    """An instance that has these series of the queue."""
+    return instance(Scripted(lambda _: series(*values), from_memory=True), **settings)
+
+
+@pytest.mark.parametrize(
+    ("instances", "expected"),
+    [
+        pytest.param(({"next_on_not_found": False}, {"values": (2,)}), [], id="nothing, and it stops there"),
+        pytest.param(({}, {"values": (2,)}), ["2"], id="nothing, and the next is asked"),
+        pytest.param(
+            ({"values": (1,), "match": (MatchSettings(namespaces=("other",)),)}, {"values": (2,)}),
+            ["2"],
+            id="an instance that does not match is not asked",
+        ),
+        pytest.param(
+            ({"policy": PolicySettings(on_empty=ZERO)}, {"values": (2,)}), ["2"], id="a policy waits for the last"
+        ),
+        pytest.param(
+            ({"policy": PolicySettings(on_empty=ZERO)}, {"policy": PolicySettings(on_empty=SEVEN)}),
+            ["7"],
+            id="the policy of the instance whose answer stands",
+        ),
+        pytest.param(
+            ({"policy": PolicySettings(on_empty=ZERO), "next_on_not_found": False}, {"values": (2,)}),
+            ["0"],
+            id="the policy of the instance that stops",
+        ),
+        pytest.param(({"match": (MatchSettings(api="custom"),)},), [], id="nobody matches"),
+        pytest.param((), [], id="there is nobody"),
+    ],
+)
+def test_rules_of_order(instances: tuple[dict[str, Any], ...], expected: list[str]) -> None:
+    """Match, next or stop, and whose policy counts."""
+    asked = [scripted(*each.pop("values", ()), name=f"p{number}", **each) for number, each in enumerate(instances)]
+    assert read_external(router_of(*asked)) == expected
+
+
+def test_failure_of_the_first_uses_its_own_policy() -> None:
+    """The second is not asked, and its policy is none of this read's business."""
+
+    def fail(_: Any) -> Any:
+        raise ServiceUnavailableError("no")
+
+    first = instance(Scripted(fail, from_memory=True), policy=PolicySettings(on_error=SEVEN))
+    assert read_external(router_of(first, scripted(2, name="second"))) == ["7"]
+
+
+def test_replaced_instances_are_asked_from_the_next_read_on() -> None:
+    """A read under way finishes on the old ones."""
+    gate = Gate()
+    old, new = instance(Scripted(gate.hang), policy=PolicySettings(timeout=30)), scripted(2, name="new")
+    asked = router_of(old, seconds=30)
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(read_external, asked)
+        gate.wait_for(1)
+        asked.replace([new])
+        old.close()
+        assert read_external(asked) == ["2"]
+        gate.open()
+        assert under_way.result(10) == ["42"]
+    assert not asked.wants_user
+
+
+def test_user_is_wanted_as_soon_as_one_provider_wants_it() -> None:
+    """Views then say who asks."""
+    seen = []
+    provider = Scripted(lambda ctx: seen.append(ctx.user) or series(1), from_memory=True, per_user=True)
+    asked = router_of(scripted(match=(MatchSettings(api="custom"),)), instance(provider))
+    assert asked.wants_user
+    read_external(asked, user=UserInfo("ann"))
+    assert seen == [UserInfo("ann")]

@@ -1,0 +1,101 @@
+"""One call of a provider, whatever it does: what comes of it is an answer, nothing, or a failure with its sentence."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from cachetools import TTLCache
+
+from app.dispatch.checking import WrongAnswerError, check_custom, check_external
+from app.dispatch.outcomes import Answer, Failed, FailureReason, MissingReason, Nothing, Outcome
+from app.dispatch.reads import CUSTOM, Read
+from app.errors import BadGatewayError, GatewayTimeoutError, NotFoundError, StatusError
+from app.model.clock import Clock
+from app.model.quantity import NotFiniteError
+from app.provider import Provider, RequestContext
+from app.telemetry import ProviderFigures
+
+__all__ = ["Caller"]
+
+# A provider that gives doubles does so at every read: one line a minute for each metric, of so many metrics.
+_WARNING_SECONDS = 60.0
+_METRICS_WARNED_OF = 1000
+
+
+class Caller:
+    """Calls one provider, times it, and checks what it gives."""
+
+    def __init__(
+        self,
+        name: str,
+        provider: Provider,
+        *,
+        figures: Mapping[str, ProviderFigures],
+        clock: Clock,
+        logger: logging.Logger,
+    ) -> None:
+        self._name = name
+        self._provider = provider
+        self._figures = figures
+        self._monotonic = clock.monotonic
+        self._logger = logger
+        self._warned: TTLCache[str, bool] = TTLCache(_METRICS_WARNED_OF, _WARNING_SECONDS, timer=clock.monotonic)
+        self._lock = threading.Lock()
+
+    def call(self, read: Read, context: RequestContext) -> Outcome:
+        """Call it on this thread."""
+        begun = self._monotonic()
+        try:
+            given = read.ask(self._provider, context)
+            values, oldest, doubles = check_custom(given) if read.api == CUSTOM else check_external(given)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a provider does, something comes of it
+            outcome = self._without_answer(read, context, error)
+            ended = self._monotonic()
+        else:
+            ended = self._monotonic()
+            outcome = Answer(values, oldest, ended)
+            if doubles:
+                self._warn(read, doubles)
+        self._figures[read.api].called(ended - begun)
+        return outcome
+
+    def _without_answer(self, read: Read, context: RequestContext, error: BaseException) -> Outcome:
+        match error:
+            case NotFoundError():
+                return Nothing(MissingReason.NOT_FOUND, error.message, error)
+            case NotFiniteError():
+                message = f"provider {self._name} has no sample of {read}: it is not a finite number"
+                return Nothing(MissingReason.NO_SAMPLE, message)
+            case StatusError():
+                reason = FailureReason.REFUSED if error.code < 500 else FailureReason.UNAVAILABLE
+                return Failed(reason, error)
+            case WrongAnswerError():
+                return Failed(
+                    FailureReason.WRONG_ANSWER, self._bad_gateway(context, f"gave a wrong answer ({error})", error)
+                )
+            case TimeoutError():
+                sentence = f"provider {self._name} did not get its answer in time"
+                return Failed(FailureReason.TIMEOUT, GatewayTimeoutError(sentence))
+        # Its text is for the log alone: it may hold whatever the provider was working on.
+        return Failed(FailureReason.RAISED, self._bad_gateway(context, f"raised {type(error).__name__}", error))
+
+    def _bad_gateway(self, context: RequestContext, what: str, error: BaseException) -> BadGatewayError:
+        known: Any = None if isinstance(error, WrongAnswerError) else error
+        self._logger.error("audit-id %s: provider %s %s", context.audit_id, self._name, what, exc_info=known)
+        return BadGatewayError(
+            f"provider {self._name} {what}; the server's log has it under the audit id {context.audit_id}"
+        )
+
+    def _warn(self, read: Read, doubles: int) -> None:
+        self._figures[read.api].dropped(doubles)
+        with self._lock:
+            if read.info.metric in self._warned:
+                return
+            self._warned[read.info.metric] = True
+        what = "objects" if read.api == CUSTOM else "label sets"
+        self._logger.warning(
+            "provider %s gives the same %s twice for %s: the first of each counts", self._name, what, read
+        )

@@ -1,0 +1,148 @@
+"""One read of a metric: what it asks for, and how a provider is asked. Equal reads are equal tuples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from app.dispatch.matching import Matcher
+from app.model.metrics import CustomMetricInfo, ExternalMetricInfo, ExternalMetricValue, MetricValue
+from app.model.resources import GroupResource, NamespacedName
+from app.model.selectors import Selector
+from app.provider import CustomMetricsProvider, ExternalMetricsProvider, RequestContext, UserInfo
+
+__all__ = ["CUSTOM", "EXTERNAL", "ExternalRead", "NameRead", "Read", "Request", "SelectorRead", "Values"]
+
+CUSTOM, EXTERNAL = "custom", "external"
+
+Values = Sequence[MetricValue] | Sequence[ExternalMetricValue]
+
+
+class Request(NamedTuple):
+    """What a read has in common with no other: its deadline in the clock's monotonic time, its id, and who asks."""
+
+    deadline: float
+    audit_id: str
+    user: UserInfo | None = None
+
+
+class NameRead(NamedTuple):
+    """The metric of one object."""
+
+    name: NamespacedName
+    info: CustomMetricInfo
+    metric_selector: Selector
+
+    @property
+    def api(self) -> str:
+        """The API that it is a read of."""
+        return CUSTOM
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the path."""
+        return self.name.namespace
+
+    @property
+    def resource(self) -> GroupResource | None:
+        """Whose metric it is."""
+        return self.info.group_resource
+
+    @property
+    def object(self) -> str:
+        """The object that is meant, for people."""
+        return self.name.name
+
+    def fits(self, matcher: Matcher) -> bool:
+        """Tell whether the read is one of those of a `match`."""
+        info = self.info
+        return matcher.custom(self.name.namespace, info.group_resource, info.metric, self.metric_selector)
+
+    # Any: that the provider has this API was seen to when the instances were sorted.
+    def ask(self, provider: CustomMetricsProvider | Any, context: RequestContext) -> Any:
+        """Ask a provider; what it gives is not checked yet."""
+        return (provider.get_metric_by_name(context, self.name, self.info, self.metric_selector),)
+
+    def __str__(self) -> str:
+        return f"{self.info.metric} of {self.info.group_resource} {self.name}{_narrowed(self.metric_selector)}"
+
+
+class SelectorRead(NamedTuple):
+    """The metric of every object whose labels match."""
+
+    namespace: str
+    selector: Selector
+    info: CustomMetricInfo
+    metric_selector: Selector
+
+    @property
+    def api(self) -> str:
+        """The API that it is a read of."""
+        return CUSTOM
+
+    @property
+    def resource(self) -> GroupResource | None:
+        """Whose metric it is."""
+        return self.info.group_resource
+
+    @property
+    def object(self) -> str:
+        """The objects that are meant, for people."""
+        return f"*{{{self.selector}}}" if self.selector.requirements else "*"
+
+    def fits(self, matcher: Matcher) -> bool:
+        """Tell whether the read is one of those of a `match`."""
+        return matcher.custom(self.namespace, self.info.group_resource, self.info.metric, self.metric_selector)
+
+    def ask(self, provider: CustomMetricsProvider | Any, context: RequestContext) -> Any:
+        """Ask a provider; what it gives is not checked yet."""
+        return provider.get_metric_by_selector(context, self.namespace, self.selector, self.info, self.metric_selector)
+
+    def __str__(self) -> str:
+        objects = f"{self.info.group_resource}{_narrowed(self.selector)}"
+        return f"{self.info.metric} of {objects}{_placed(self.namespace)}{_narrowed(self.metric_selector)}"
+
+
+class ExternalRead(NamedTuple):
+    """The series of an external metric whose labels match."""
+
+    namespace: str
+    info: ExternalMetricInfo
+    metric_selector: Selector
+
+    @property
+    def api(self) -> str:
+        """The API that it is a read of."""
+        return EXTERNAL
+
+    @property
+    def resource(self) -> GroupResource | None:
+        """None: it belongs to no object."""
+        return None
+
+    @property
+    def object(self) -> str:
+        """Nothing: it belongs to no object."""
+        return ""
+
+    def fits(self, matcher: Matcher) -> bool:
+        """Tell whether the read is one of those of a `match`."""
+        return matcher.external(self.namespace, self.info.metric, self.metric_selector)
+
+    def ask(self, provider: ExternalMetricsProvider | Any, context: RequestContext) -> Any:
+        """Ask a provider; what it gives is not checked yet."""
+        return provider.get_external_metric(context, self.namespace, self.metric_selector, self.info)
+
+    def __str__(self) -> str:
+        return f"{self.info.metric}{_placed(self.namespace)}{_narrowed(self.metric_selector)}"
+
+
+Read = NameRead | SelectorRead | ExternalRead
+
+
+def _placed(namespace: str) -> str:
+    return f" in the namespace {namespace}" if namespace and namespace != "*" else ""
+
+
+def _narrowed(selector: Selector) -> str:
+    return f" with {selector}" if selector.requirements else ""
