@@ -7,9 +7,13 @@ import logging
 from app.auth.authenticator import Authenticator
 from app.auth.authorizer import Authorizer
 from app.auth.bearer_token import BearerTokens
-from app.auth.ca_files import FileFollower
 from app.auth.client_cas import ClientCAs
+from app.auth.front_proxy import HeaderPairs
+from app.auth.impersonation import impersonates
+from app.auth.request_info import RequestInfo
 from app.auth.review_cache import Waiting
+from app.auth.user import User
+from app.files import FileFollower
 from app.kube.authentication_config import AuthenticationConfigMap
 from app.kube.client import ClusterClient
 from app.kube.reviews import SubjectAccessReviews, TokenReviews
@@ -39,7 +43,7 @@ class Delegation:
         self._clients = {client, access_client}
         self._tolerant = authentication.authentication_tolerate_lookup_failure
         self.cas = ClientCAs(authentication, logger)
-        self._files = FileFollower(self.cas.files, self.cas.read_files, logger)
+        self._files = FileFollower(self.cas.files, self.cas.read_files, logger, name="client-ca-files")
         self._config_map = (
             AuthenticationConfigMap(client, on_change=self.cas.use_config_map, logger=logger)
             if self.cas.from_cluster
@@ -70,6 +74,13 @@ class Delegation:
             self._config_map.stop()
         for client in self._clients:
             client.close()
+
+    def known(self, pairs: HeaderPairs, certificate: bytes | None, info: RequestInfo) -> User | None:
+        """Give who asks, if it is known from memory both who it is and that the request is allowed."""
+        user = self.authenticator.cached(pairs, certificate)
+        if user is None or info.misleading or impersonates(pairs):
+            return None
+        return user if self.authorizer.cached(user, info) else None
 
     def check(self) -> str | None:
         """Say why a client CA is not known yet; None when all are, or nobody waits for them."""

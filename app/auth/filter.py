@@ -9,16 +9,14 @@ from flask import request
 from app.auth.authenticator import Authenticator
 from app.auth.authorizer import Authorizer
 from app.auth.front_proxy import HeaderPairs
+from app.auth.impersonation import impersonates
 from app.auth.request_info import RequestInfo, request_info
 from app.auth.user import User
-from app.environ import HEADER_PAIRS, PEER_CERTIFICATE, USER
+from app.environ import HEADER_PAIRS, PEER_CERTIFICATE, USER, USER_INFO
 from app.errors import ForbiddenError, NotFoundError, ServiceUnavailableError, StatusError, UnauthorizedError
 from app.logs import DECISIONS, get_logger
 
 __all__ = ["AccessFilter"]
-
-_IMPERSONATE = ("IMPERSONATE-USER", "IMPERSONATE-GROUP", "IMPERSONATE-UID")
-_IMPERSONATE_EXTRA = "IMPERSONATE-EXTRA-"
 
 
 class AccessFilter:
@@ -51,6 +49,7 @@ class AccessFilter:
             user = self._user(pairs, environ.get(PEER_CERTIFICATE), info)
             if user is not None:
                 environ[USER] = user.name
+                environ[USER_INFO] = user
                 _refuse_impersonation(pairs)
                 self._authorizer.authorize(user, info)
             if info.misleading:
@@ -85,7 +84,7 @@ class AccessFilter:
 
 
 def _refuse_impersonation(pairs: HeaderPairs) -> None:
-    if any(name in _IMPERSONATE or name.startswith(_IMPERSONATE_EXTRA) for name, _ in pairs):
+    if impersonates(pairs):
         raise ForbiddenError(
             "this server does not impersonate: the kube-apiserver does that before it forwards a request;"
             " leave the Impersonate-* header fields out"

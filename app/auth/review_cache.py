@@ -17,7 +17,7 @@ __all__ = ["ReviewCache", "Waiting"]
 _SECONDS = 10.0
 # The most different questions of one kind that are put to the cluster at a time.
 _MOST_UNDER_WAY = 16
-# The threads that may wait for the cluster together; the server has 32, and probes need some.
+# The threads that may wait for the cluster together; the server has 64, and most of the others may wait for providers.
 _MOST_WAITING = 24
 # So long after a question was put, those who find no room wait for its answer too: longer, and the cluster is silent.
 _MOMENT = 0.25

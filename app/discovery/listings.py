@@ -26,7 +26,7 @@ REFRESH_SPACING_SECONDS = 0.1
 MAX_READ = 200_000
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Listing:
     """The last listing of one provider, and the thread that renews it."""
 
@@ -35,6 +35,7 @@ class _Listing:
     custom: Sequence[CustomMetricInfo] = ()
     external: Sequence[ExternalMetricInfo] = ()
     failing: bool = False
+    gone: bool = False
     first: threading.Event = field(default_factory=threading.Event)
     wake: threading.Event = field(default_factory=threading.Event)
 
@@ -73,12 +74,23 @@ class Discovery:
 
     def start(self) -> None:
         """Start the listing, and give it a moment so that the first reader sees more than placeholders."""
-        for listing in self._listings:
-            threading.Thread(
-                target=self._keep_listing, args=(listing,), name=f"listing-{listing.name}", daemon=True
-            ).start()
+        self._run(self._listings)
         for listing in self._listings:
             listing.first.wait(FIRST_LISTING_SECONDS)
+
+    def replace(self, providers: Iterable[tuple[str, Provider]]) -> None:
+        """List these from now on, in this order; what is not known of a new one yet is what its name had listed."""
+        with self._lock:
+            before = self._listings
+            known = {listing.name: listing for listing in before}
+            self._listings = [_following(name, provider, known.get(name)) for name, provider in providers]
+            kept = self._listings
+        for listing in before:
+            if listing not in kept:
+                listing.gone = True
+                listing.wake.set()
+        self._run([listing for listing in kept if listing not in before])
+        self._rebuild()
 
     def stop(self) -> None:
         """Let the threads end; one that hangs in a provider is left behind."""
@@ -91,8 +103,14 @@ class Discovery:
         for listing in self._listings:
             listing.wake.set()
 
+    def _run(self, listings: Iterable[_Listing]) -> None:
+        for listing in listings:
+            threading.Thread(
+                target=self._keep_listing, args=(listing,), name=f"listing-{listing.name}", daemon=True
+            ).start()
+
     def _keep_listing(self, listing: _Listing) -> None:
-        while not self._stopped.is_set():
+        while not self._stopped.is_set() and not listing.gone:
             listing.wake.clear()
             self._refresh(listing)
             listing.first.set()
@@ -159,6 +177,15 @@ class Discovery:
         self._cut[group] = cut
         self._telemetry.discovery_cut.labels(group=group).set(cut)
         return infos[: self._limit]
+
+
+def _following(name: str, provider: Provider, before: _Listing | None) -> _Listing:
+    """Give the listing of a provider that stays, or that of its successor, which begins with what was listed."""
+    if before is None:
+        return _Listing(name, provider)
+    if before.provider is provider:
+        return before
+    return _Listing(name, provider, before.custom, before.external)
 
 
 def _external(provider: ExternalMetricsProvider) -> tuple[ExternalMetricInfo, ...]:

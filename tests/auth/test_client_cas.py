@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from app.auth.ca_files import FileFollower
 from app.auth.client_cas import ClientCAs
+from app.files import FileFollower
 from app.settings import AuthenticationSettings
 from tests.auth.making import der, root
 
@@ -184,7 +184,7 @@ def _follow(file: Path) -> Iterator[ClientCAs]:
     """The CAs of a file that is followed."""
     cas = client_cas(client_ca_file=str(file), authentication_skip_lookup=True)
     cas.read_files()
-    follower = FileFollower(cas.files, cas.read_files, LOGGER)
+    follower = FileFollower(cas.files, cas.read_files, LOGGER, name="client-ca-files")
     follower.start()
     yield cas
     begin = time.monotonic()
@@ -220,7 +220,7 @@ def test_a_mounted_secret_is_followed(tmp_path: Path) -> None:
     (tmp_path / "ca.crt").symlink_to("..data/ca.crt")
     cas = client_cas(client_ca_file=str(tmp_path / "ca.crt"), authentication_skip_lookup=True)
     cas.read_files()
-    follower = FileFollower(cas.files, cas.read_files, LOGGER)
+    follower = FileFollower(cas.files, cas.read_files, LOGGER, name="client-ca-files")
     follower.start()
     try:
         wait_for(cas, der(ONE))
@@ -238,7 +238,7 @@ def test_a_folder_that_goes_away_and_comes_back_is_followed(tmp_path: Path) -> N
     file.write_text(pem(ONE))
     cas = client_cas(client_ca_file=str(file), authentication_skip_lookup=True)
     cas.read_files()
-    follower = FileFollower(cas.files, cas.read_files, LOGGER)
+    follower = FileFollower(cas.files, cas.read_files, LOGGER, name="client-ca-files")
     folder.rename(tmp_path / "away")
     follower.start()
     try:
@@ -250,7 +250,7 @@ def test_a_folder_that_goes_away_and_comes_back_is_followed(tmp_path: Path) -> N
 
 
 def test_without_files_nothing_runs() -> None:
-    follower = FileFollower([], lambda: None, LOGGER)
+    follower = FileFollower([], lambda: None, LOGGER, name="client-ca-files")
     follower.start()
     follower.stop()
     assert not any(thread.name == "client-ca-files" for thread in threading.enumerate())

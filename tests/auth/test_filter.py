@@ -13,6 +13,7 @@ from werkzeug.test import Client
 
 from app.factory import MetricsServer
 from app.logs import DECISIONS
+from app.provider import UserInfo
 from tests.auth.conftest import (
     ACCESS_REVIEWS,
     CLIENT_CA,
@@ -26,6 +27,7 @@ from tests.auth.conftest import (
     wait_until,
 )
 from tests.auth.making import Answer, Gate, der, make, named, root
+from tests.dispatch.making import Scripted, instance, series
 
 CUSTOM, EXTERNAL = "/apis/custom.metrics.k8s.io/v1beta2", "/apis/external.metrics.k8s.io/v1beta1"
 VALUE = CUSTOM + "/namespaces/shop/pods/cart-0/qps"
@@ -249,3 +251,13 @@ def test_the_certificate_s_end_is_a_metric(server: MetricsServer, client: Client
     server.observe_certificate(datetime.datetime(2033, 5, 18, 3, 33, 20, tzinfo=datetime.UTC))
     name = "metrics_apiserver_serving_certificate_expiration_timestamp_seconds"
     assert f"{name} 2e+09" in client.get("/metrics").text.splitlines()
+
+
+def test_who_asks_reaches_a_provider_that_wants_to_know(cluster_server: MetricsServer, ask: Ask) -> None:
+    seen = []
+    provider = Scripted(lambda ctx: seen.append(ctx.user) or series(1), from_memory=True, per_user=True)
+    cluster_server.router.replace([instance(provider)])
+    extra = ("X-REMOTE-EXTRA-SCOPES", "a")
+    assert ask(EXTERNAL + "/namespaces/shop/queue", [*MASTER, extra], PROXY).status_code == 200
+    groups = ("system:masters", "system:authenticated")
+    assert seen == [UserInfo("bob", groups=groups, extra={"scopes": ("a",)})]

@@ -143,6 +143,37 @@ def test_limit(discover: Callable[..., Discovery], count: int, limit: int, shown
     assert telemetry.registry.get_sample_value("metrics_apiserver_discovery_cut_metrics", sample) == cut
 
 
+def test_replaced_providers_are_listed_and_the_old_ones_no_more(discover: Callable[..., Discovery]) -> None:
+    """One stays, one goes, and one is new; the order is that of the new list."""
+    stays, goes = TableProvider(listing=[info("pods", "a")]), TableProvider(listing=[info("pods", "b")])
+    new = TableProvider(listing=[info("pods", "c"), info("pods", "a", namespaced=False)])
+    discovery = discover(stays, goes)
+    wait_until(lambda: listed(discovery) == ["pods/a", "pods/b"], timeout=5, message="nothing was listed")
+    discovery.replace([("new", new), ("provider-0", stays)])
+    wait_until(lambda: listed(discovery) == ["pods/a", "pods/c"], timeout=5, message="the new one is not listed")
+    assert discovery.documents.by_path[CUSTOM]["resources"][0]["namespaced"] is False
+    goes.listing = [info("pods", "d")]
+    stays.listing = [info("pods", "e")]
+    wait_until(lambda: "pods/e" in listed(discovery), timeout=5, message="the one that stays is not followed")
+    assert "pods/d" not in listed(discovery)
+    wait_until(
+        lambda: not any(thread.name == "listing-provider-1" for thread in threading.enumerate()),
+        timeout=5,
+        message="the thread of the one that went runs on",
+    )
+
+
+def test_successor_of_a_name_begins_with_what_was_listed(discover: Callable[..., Discovery]) -> None:
+    """A reload is no moment without metrics: a client that looks then would forget them."""
+    discovery = discover(TableProvider(listing=[info("pods", "a")]))
+    assert listed(discovery) == ["pods/a"]
+    hanging = Hanging()
+    discovery.replace([("provider-0", hanging)])
+    assert listed(discovery) == ["pods/a"]
+    hanging.released.set()
+    wait_until(lambda: "pods/a" not in listed(discovery), timeout=5, message="the new listing is not taken over")
+
+
 def test_listing_without_an_end_is_cut(discover: Callable[..., Discovery]) -> None:
     """A generator that never stops fills no memory and hangs nothing."""
 
