@@ -19,7 +19,7 @@ from app.provider import (
     Options,
     ProviderContext,
     Quantity,
-    QuantityError,
+    QuantityField,
     RequestContext,
     Selector,
     metric_value,
@@ -29,13 +29,6 @@ __all__ = ["ConstantOptions", "ConstantProvider"]
 
 _NAME = validate.Length(min=1)
 _NO_TIME = "Not an RFC 3339 time with its zone."
-
-
-def _check_quantity(value: Any) -> None:
-    try:
-        Quantity.of(value)
-    except (QuantityError, TypeError) as error:
-        raise ValidationError(str(error)) from error
 
 
 class _ListedSchema(Schema):
@@ -56,9 +49,7 @@ class _ListedSchema(Schema):
 class ConstantOptions(Options):
     """What it answers with, and what it lists; it answers for every metric, listed or not."""
 
-    value = fields.Raw(
-        load_default=10, validate=_check_quantity, metadata={"help": "The value of everything: a quantity."}
-    )
+    value = QuantityField(load_default=Quantity.of(10), metadata={"help": "The value of everything: a quantity."})
     timestamp = fields.AwareDateTime(
         load_default=None,
         error_messages={"invalid": _NO_TIME, "invalid_awareness": _NO_TIME},
@@ -76,10 +67,11 @@ class ConstantProvider(CustomMetricsProvider, ExternalMetricsProvider):
     """Answers for any object by name, for each that matches a selector, and with one external series without labels."""
 
     Options = ConstantOptions
+    answers_from_memory = True
 
     def __init__(self, context: ProviderContext, options: Mapping[str, Any]) -> None:
         super().__init__(context, options)
-        self._value = Quantity.of(options["value"])
+        self._value: Quantity = options["value"]
         self._timestamp = options["timestamp"]
 
     def list_all_metrics(self) -> Iterable[CustomMetricInfo]:

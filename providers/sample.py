@@ -33,6 +33,8 @@ METRICS = (
 class SampleProvider(CustomMetricsProvider):
     """Knows three metrics and counts their fetches; any object has them, and as upstream's it knows no series."""
 
+    answers_from_memory = True
+
     def __init__(self, context: ProviderContext, options: Mapping[str, Any]) -> None:
         super().__init__(context, options)
         self._lock = threading.Lock()

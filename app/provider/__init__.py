@@ -5,7 +5,9 @@ This module is the only one of `app` that a provider imports, and names are all 
 """
 
 from app.errors import (
+    BadGatewayError,
     BadRequestError,
+    GatewayTimeoutError,
     MetricNotFoundError,
     NotFoundError,
     RequestTooLargeError,
@@ -14,26 +16,31 @@ from app.errors import (
 )
 from app.model.clock import Clock
 from app.model.metrics import CustomMetricInfo, ExternalMetricInfo, ExternalMetricValue, MetricIdentifier, MetricValue
-from app.model.quantity import Quantity, QuantityError
+from app.model.quantity import NotFiniteError, Quantity, QuantityError
 from app.model.resources import GroupResource, NamespacedName, ObjectReference, RESTMapping
 from app.model.selectors import Selector, SelectorError
 from app.provider.context import ObjectLister, ProviderContext, RequestContext, RESTMapper, UserInfo
+from app.provider.fields import DurationField, QuantityField
 from app.provider.helpers import list_object_names, metric_value, reference_for, resource_for
 from app.provider.interfaces import CustomMetricsProvider, ExternalMetricsProvider, Options, Provider, WritableMetrics
 
 __all__ = [
+    "BadGatewayError",
     "BadRequestError",
     "Clock",
     "CustomMetricInfo",
     "CustomMetricsProvider",
+    "DurationField",
     "ExternalMetricInfo",
     "ExternalMetricValue",
     "ExternalMetricsProvider",
+    "GatewayTimeoutError",
     "GroupResource",
     "MetricIdentifier",
     "MetricNotFoundError",
     "MetricValue",
     "NamespacedName",
+    "NotFiniteError",
     "NotFoundError",
     "ObjectLister",
     "ObjectReference",
@@ -42,6 +49,7 @@ __all__ = [
     "ProviderContext",
     "Quantity",
     "QuantityError",
+    "QuantityField",
     "RESTMapper",
     "RESTMapping",
     "RequestContext",

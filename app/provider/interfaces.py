@@ -10,7 +10,7 @@ from marshmallow import Schema
 
 from app.errors import NotFoundError
 from app.model.metrics import CustomMetricInfo, ExternalMetricInfo, ExternalMetricValue, MetricValue
-from app.model.quantity import Quantity
+from app.model.quantity import NotFiniteError, Quantity
 from app.model.resources import NamespacedName
 from app.model.selectors import Selector
 from app.provider.context import ProviderContext, RequestContext
@@ -74,7 +74,7 @@ class CustomMetricsProvider(Provider, ABC):
         for name in list_object_names(self.context, ctx, namespace, selector, info):
             try:
                 values.append(self.get_metric_by_name(ctx, name, info, metric_selector))
-            except NotFoundError:
+            except (NotFoundError, NotFiniteError):
                 continue  # an object without a value is no failure of the list
         return values
 

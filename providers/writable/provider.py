@@ -23,7 +23,7 @@ from app.provider import (
     Options,
     ProviderContext,
     Quantity,
-    QuantityError,
+    QuantityField,
     RequestContext,
     RequestTooLargeError,
     Selector,
@@ -59,18 +59,11 @@ class _Sample:
     labels: Mapping[str, str]
 
 
-def _check_quantity(value: Any) -> None:
-    try:
-        Quantity.of(value)
-    except (QuantityError, TypeError) as error:
-        raise ValidationError(str(error)) from error
-
-
 class _ValueSchema(Schema):
     """A value of the configuration; without a resource it is of an external metric."""
 
     metric = fields.String(required=True, metadata={"help": "The metric's name."})
-    value = fields.Raw(required=True, validate=_check_quantity, metadata={"help": "A quantity."})
+    value = QuantityField(required=True, metadata={"help": "A quantity."})
     resource = fields.String(metadata={"help": "The plural with its group; without it the metric is external."})
     name = fields.String(metadata={"help": "The object's name; goes with `resource`."})
     namespace = fields.String(
@@ -101,6 +94,7 @@ class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableM
     """One value per object and metric; external values are told apart by their labels as well."""
 
     Options = WritableOptions
+    answers_from_memory = True
 
     def __init__(self, context: ProviderContext, options: Mapping[str, Any]) -> None:
         super().__init__(context, options)
@@ -215,7 +209,7 @@ class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableM
         values[key] = sample
 
     def _set_configured(self, row: Mapping[str, Any]) -> None:
-        value = Quantity.of(row["value"])
+        value = row["value"]
         if "resource" not in row:
             namespace = row["namespace"] or EVERY_NAMESPACE
             self.set_external_metric(namespace, ExternalMetricInfo(row["metric"]), row["labels"], value)

@@ -52,6 +52,15 @@ def test_one_method_is_enough_for_selector_reads() -> None:
     assert [(value.described_object.name, str(value.value)) for value in values] == [("cart-0", "1"), ("db-0", "3")]
 
 
+def test_number_that_is_none_leaves_its_object_out() -> None:
+    """A backend says NaN where it has no sample; the other objects have theirs."""
+    provider = TableProvider({("cart-0", "rps"): float("nan"), ("cart-1", "rps"): 3})
+    values = provider.get_metric_by_selector(
+        request_context(), "shop", selectors.parse("app=cart"), info("pods", "rps"), selectors.parse("")
+    )
+    assert [value.described_object.name for value in values] == ["cart-1"]
+
+
 def test_other_failure_of_one_object_fails_the_list() -> None:
     """Only a missing value is no failure."""
     provider = TableProvider({("cart-0", "rps"): BadRequestError("no")})

@@ -1,0 +1,281 @@
+"""Each way in which the other server fails, and the one sentence that comes of it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from app.model import selectors
+from app.provider import (
+    BadGatewayError,
+    BadRequestError,
+    ExternalMetricInfo,
+    GatewayTimeoutError,
+    MetricNotFoundError,
+    ServiceUnavailableError,
+    StatusError,
+)
+from providers.proxy import ProxyProvider, transport
+from tests.providers.proxy.conftest import MakeProxy, read_context
+from tests.providers.proxy.other import Answer, OtherServer, Request, custom_list, external_list, reply, status
+
+QUEUE = ExternalMetricInfo("queue")
+GOOD = {"metricName": "queue", "metricLabels": {}, "timestamp": "2026-11-21T12:00:00Z", "value": "1"}
+
+
+def read(proxy: ProxyProvider, seconds: float = 10.0) -> Any:
+    return proxy.get_external_metric(read_context(seconds), "shop", selectors.EVERYTHING, QUEUE)
+
+
+def raw(content: bytes, *, kept: bool = False) -> Answer:
+    """Send these bytes, and close the connection."""
+
+    def answer(connection: Any, request: Request) -> bool:
+        connection.sendall(content)
+        return kept
+
+    return answer
+
+
+def item(**changes: Any) -> dict[str, Any]:
+    return external_list({**GOOD, **changes})
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "sentence"),
+    [
+        pytest.param(status(404, "no such queue"), MetricNotFoundError, "no such queue", id="not found, in a Status"),
+        pytest.param(status(400, "bad selector"), BadRequestError, "bad selector", id="a bad request, in a Status"),
+        pytest.param(status(404, "a\n b"), MetricNotFoundError, "a b", id="a sentence of several lines"),
+        pytest.param(
+            reply(404, b"404 page not found"), BadGatewayError, "URL answers 404 without a Status", id="a bare 404"
+        ),
+        pytest.param(reply(400, {"message": "x"}), BadGatewayError, "URL answers 400 Bad Request", id="a bare 400"),
+        pytest.param(
+            status(401, "who are you"),
+            BadGatewayError,
+            "URL does not know this server: its token, or its client certificate, is refused (401)",
+            id="our credentials are refused",
+        ),
+        pytest.param(
+            status(403, "no rights"),
+            BadGatewayError,
+            "URL does not let this server read: give its account a ClusterRole such as metrics-apiserver:metrics-reader"
+            " (get on custom.metrics.k8s.io, list on external.metrics.k8s.io) (403: no rights)",
+            id="our account lacks rights",
+        ),
+        pytest.param(
+            status(500, "scaler broke"),
+            BadGatewayError,
+            "URL answers 500 Internal Server Error: scaler broke",
+            id="its own failure",
+        ),
+        pytest.param(
+            reply(500, b"<html>"), BadGatewayError, "URL answers 500 Internal Server Error", id="a failure of a proxy"
+        ),
+        pytest.param(
+            status(503, "starting"),
+            ServiceUnavailableError,
+            "URL answers 503 Service Unavailable: starting",
+            id="it is not available",
+        ),
+        pytest.param(
+            status(429, "slow down"),
+            ServiceUnavailableError,
+            "URL answers 429 Too Many Requests: slow down",
+            id="too many requests",
+        ),
+        pytest.param(
+            status(504, "late"), GatewayTimeoutError, "URL answers 504 Gateway Timeout: late", id="its own time is over"
+        ),
+        pytest.param(
+            reply(302, b"", Location="https://localhost:1/"),
+            BadGatewayError,
+            "URL answers 302 Found",
+            id="a redirect, which would carry the credentials elsewhere",
+        ),
+        pytest.param(reply(999, b""), BadGatewayError, "URL answers 999", id="no status of HTTP"),
+        pytest.param(status(404, "x" * 10_000), MetricNotFoundError, "x" * 4096, id="a sentence without an end is cut"),
+    ],
+)
+def test_refusal_becomes_one_sentence(
+    answer: Answer, error: type[StatusError], sentence: str, proxy: ProxyProvider, other: OtherServer
+) -> None:
+    """What the client did it is told in the other server's words; the rest is named as the provider's."""
+    other.answer = answer
+    with pytest.raises(error) as caught:
+        read(proxy)
+    passed_on = error in (MetricNotFoundError, BadRequestError)
+    prefix = "" if passed_on else "provider keda: "
+    assert caught.value.message == prefix + sentence.replace("URL", other.url)
+    assert len(other.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        pytest.param(b"", "it is not JSON", id="nothing"),
+        pytest.param(b"\x00\xff\xfe", "it is not JSON", id="bytes"),
+        pytest.param(b"<html></html>", "it is not JSON", id="a web page"),
+        pytest.param(json.dumps(external_list()).encode()[:-5], "it is not JSON", id="JSON that is cut off"),
+        pytest.param(
+            json.dumps(item()).replace('"1"', "NaN").encode(), "it is not JSON", id="NaN, which JSON does not have"
+        ),
+        pytest.param(b"[" * 100_000, "it is not JSON", id="JSON as deep as a well"),
+        pytest.param(b"[]", "it is no ExternalMetricValueList", id="a list"),
+        pytest.param(b"null", "it is no ExternalMetricValueList", id="null"),
+        pytest.param(custom_list(), "it is no ExternalMetricValueList", id="the other API's kind"),
+        pytest.param(
+            {**external_list(), "apiVersion": "external.metrics.k8s.io/v2"},
+            "its apiVersion is not external.metrics.k8s.io/v1beta1",
+            id="another version",
+        ),
+        pytest.param({**external_list(), "items": {}}, "items is not a list", id="items that are none"),
+        pytest.param({**external_list(), "items": [1]}, "items[0] is not an object", id="an item that is none"),
+        pytest.param(item(metricName=None), "items[0].metricName is not a string", id="no name"),
+        pytest.param(item(metricLabels=[]), "items[0].metricLabels is not a map of strings", id="labels in a list"),
+        pytest.param(item(metricLabels={"a": 1}), "items[0].metricLabels is not a map of strings", id="a number label"),
+        pytest.param(item(timestamp="noon"), "items[0].timestamp is not a time", id="a time that is none"),
+        pytest.param(item(timestamp=12), "items[0].timestamp is not a time", id="a time in seconds"),
+        pytest.param(
+            item(timestamp="2026-11-21T12:00:00"), "items[0].timestamp is not a time with its zone", id="a local time"
+        ),
+        pytest.param(
+            item(timestamp="0001-01-01T00:00:00+01:00"), "items[0].timestamp is not a time", id="a time before all time"
+        ),
+        pytest.param(item(window="30s"), "items[0].window is not a number of seconds", id="a window in words"),
+        pytest.param(item(window=-1), "items[0].window is not a number of seconds", id="a window backwards"),
+        pytest.param(item(window=True), "items[0].window is not a number of seconds", id="a window of truth"),
+        pytest.param(item(window=2**63), "items[0].window is not a number of seconds", id="a window without an end"),
+        pytest.param(item(value="ten"), "items[0].value is not a quantity", id="a value in words"),
+        pytest.param(item(value=None), "items[0].value is not a quantity", id="no value"),
+        pytest.param(item(value=True), "items[0].value is not a quantity", id="a true value"),
+        pytest.param(item(value="1e99999"), "items[0].value is not a quantity", id="a value beyond all bounds"),
+        pytest.param(
+            {**external_list(), "items": [GOOD, {**GOOD, "value": "x"}]},
+            "items[1].value is not a quantity",
+            id="the second of two",
+        ),
+    ],
+)
+def test_garbage_is_one_clear_error(
+    body: bytes | dict[str, Any], problem: str, proxy: ProxyProvider, other: OtherServer
+) -> None:
+    """Nothing of an answer counts where a part is wrong, and nothing of it is quoted."""
+    other.answer = reply(200, body)
+    with pytest.raises(BadGatewayError) as caught:
+        read(proxy)
+    assert caught.value.message == f"provider keda: {other.url} answers what cannot be read: {problem}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        pytest.param(raw(b"hello\r\n\r\n"), "it is not HTTP", id="another protocol"),
+        pytest.param(raw(b""), "Remote end closed connection without response", id="nothing at all"),
+        pytest.param(
+            raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"),
+            "the connection was closed before its end",
+            id="half a body",
+        ),
+        pytest.param(
+            raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+            "the connection was closed before its end",
+            id="wrong chunks",
+        ),
+        pytest.param(
+            raw(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000 + b"\r\n"), "it is not HTTP", id="headers without an end"
+        ),
+        pytest.param(
+            reply(200, b"not packed", **{"Content-Encoding": "gzip"}), "it cannot be unpacked", id="no gzip at all"
+        ),
+    ],
+)
+def test_broken_answer_is_one_clear_error(
+    answer: Answer, problem: str, proxy: ProxyProvider, other: OtherServer
+) -> None:
+    """The next read has another connection."""
+    other.answer = answer
+    with pytest.raises(BadGatewayError) as caught:
+        read(proxy)
+    assert caught.value.message == f"provider keda: {other.url} broke off its answer: {problem}"
+    other.answer = reply(200, item())
+    assert len(read(proxy)) == 1
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_huge_answer_is_read_up_to_the_bound(
+    packed: bool, proxy: ProxyProvider, other: OtherServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bound is of what is unpacked: a small answer may become a huge one."""
+    monkeypatch.setattr(transport, "MOST_BYTES", 1024 * 1024)
+    content = b" " * (1024 * 1024 + 1)
+    other.answer = reply(200, content, packed=packed)
+    with pytest.raises(BadGatewayError, match="broke off its answer: it has more than 1 MiB"):
+        read(proxy)
+    assert len(gzip.compress(content)) < 10_000
+
+
+def drip(content: bytes, pieces_of: int, stop: threading.Event) -> Answer:
+    """Send a piece, and another one before any timeout of the socket is over."""
+
+    def answer(connection: Any, request: Request) -> bool:
+        for start in range(0, len(content), pieces_of):
+            connection.sendall(content[start : start + pieces_of])
+            if stop.wait(0.02):
+                return False
+        return False
+
+    return answer
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(HEAD + b"X-Long: " + b"x" * 10_000, id="a head, byte by byte"),
+        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, id="to be continued, for ever"),
+        pytest.param(HEAD + b"\r\n" + b" " * 10_000, id="a body, byte by byte"),
+    ],
+)
+def test_slow_answer_ends_at_the_deadline(content: bytes, proxy: ProxyProvider, other: OtherServer) -> None:
+    """The deadline is for the whole answer: no piece of it begins it anew."""
+    stop = threading.Event()
+    other.answer = drip(content, 1, stop)
+    begun = time.monotonic()
+    with pytest.raises(GatewayTimeoutError) as caught:
+        read(proxy, 0.3)
+    stop.set()
+    assert time.monotonic() - begun < 5
+    assert caught.value.message == f"provider keda: {other.url} did not answer in time"
+
+
+def test_read_without_time_left_asks_nobody(proxy: ProxyProvider, other: OtherServer) -> None:
+    """Nobody waits for its answer."""
+    with pytest.raises(GatewayTimeoutError):
+        read(proxy, 0)
+    assert other.requests == []
+
+
+def test_server_that_is_away_is_named(make_proxy: MakeProxy, other: OtherServer) -> None:
+    """With the cause, and not only with its absence."""
+    other.close()
+    with pytest.raises(ServiceUnavailableError) as caught:
+        read(make_proxy())
+    assert caught.value.message == f"provider keda: {other.url} cannot be reached: Connection refused"
+
+
+def test_server_that_does_not_speak_tls_is_named(make_proxy: MakeProxy) -> None:
+    """A plain one, and one that says nothing until the time for connecting is over."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        proxy = make_proxy(url=f"https://localhost:{silent.getsockname()[1]}", connectTimeout="100ms")
+        with pytest.raises(GatewayTimeoutError, match="did not answer in time"):
+            read(proxy)
