@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -18,6 +17,7 @@ from app.auth.delegation import Delegation
 from app.auth.filter import AccessFilter
 from app.blueprints import (
     custom_metrics,
+    debug,
     external_metrics,
     failures,
     groups,
@@ -27,7 +27,8 @@ from app.blueprints import (
     responses,
     write_metrics,
 )
-from app.blueprints.observation import Observation
+from app.blueprints.at_once import AtOnce
+from app.blueprints.observation import Observation, Observer
 from app.discovery import Discovery
 from app.dispatch.router import Router
 from app.kube.client import ClusterClient
@@ -40,13 +41,13 @@ from app.model.clock import Clock, SystemClock
 from app.model.groups import CUSTOM_METRICS, EXTERNAL_METRICS
 from app.provider import ProviderContext
 from app.registry import ConfiguredProvider
+from app.reloading import ConfigurationFile, RunningProviders, make_instances
 from app.schemas.table import API_VERSIONS, GROUPS, versions_of
 from app.settings import ClusterSettings, Settings
 from app.telemetry import Telemetry
 
-__all__ = ["DISTRIBUTION", "MAX_BODY_BYTES", "MetricsServer", "create_app"]
+__all__ = ["MAX_BODY_BYTES", "MetricsServer", "create_app"]
 
-DISTRIBUTION = "metrics-apiserver"
 MAX_BODY_BYTES = 1 << 20
 # What the providers may take together to stop; it fits into the application's share of the graceful timeout.
 STOP_SECONDS = 2.5
@@ -64,7 +65,9 @@ class MetricsServer(Flask):
         self,
         *,
         cluster: Cluster | StandaloneCluster,
-        providers: list[ConfiguredProvider],
+        running: RunningProviders,
+        configuration: ConfigurationFile,
+        router: Router,
         discovery: Discovery,
         telemetry: Telemetry,
         delegation: Delegation | None,
@@ -75,21 +78,30 @@ class MetricsServer(Flask):
         self.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
         self.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
         self.cluster = cluster
-        self.providers = providers
+        self.running = running
+        self.configuration = configuration
+        self.router = router
         self.discovery = discovery
         # None: there is no cluster, and everybody may.
         self.delegation = delegation
         self._telemetry = telemetry
         self._draining = threading.Event()
+        # What the worker asks first, on its loop: the short path.
+        self.answer: AtOnce | None = None
 
     def start(self) -> None:
         """Start what runs in the background: the client CAs, the cluster's mapping, the providers, discovery."""
         if self.delegation is not None:
             self.delegation.start()
         self.cluster.start()
-        for configured in self.providers:
-            configured.provider.start()
+        self.running.start()
         self.discovery.start()
+        self.configuration.start()
+
+    @property
+    def providers(self) -> list[ConfiguredProvider]:
+        """The providers that are asked now, in their order."""
+        return self.running.now
 
     def drain(self) -> None:
         """Tell the probes that no new request should come here."""
@@ -98,13 +110,10 @@ class MetricsServer(Flask):
     def stop(self) -> None:
         """Stop what `start` started; a provider that fails to stop, or hangs, does not keep the others running."""
         self.drain()
+        self.configuration.stop()
         self.discovery.stop()
-        stopping = [(each.name, _in_background(partial(_stop_provider, each))) for each in reversed(self.providers)]
-        deadline = time.monotonic() + STOP_SECONDS
-        for name, thread in stopping:
-            thread.join(max(0.0, deadline - time.monotonic()))
-            if thread.is_alive():
-                logger.warning("provider %s has not stopped within %g s: it is left behind", name, STOP_SECONDS)
+        self.router.close()
+        self.running.stop(STOP_SECONDS)
         self.cluster.stop()
         if self.delegation is not None:
             self.delegation.stop()
@@ -126,56 +135,74 @@ class MetricsServer(Flask):
         return "the server is stopping" if self._draining.is_set() else None
 
 
-def _in_background(function: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=function, daemon=True)
-    thread.start()
-    return thread
+def create_app(
+    settings: Settings, *, clock: Clock | None = None, cluster: Cluster | StandaloneCluster | None = None
+) -> MetricsServer:
+    """Build the server of these settings, on their cluster unless another is given.
 
-
-def _stop_provider(configured: ConfiguredProvider) -> None:
-    try:
-        configured.provider.stop()
-    except Exception:
-        logger.exception("provider %s failed to stop", configured.name)
-
-
-def create_app(settings: Settings, *, clock: Clock | None = None) -> MetricsServer:
-    """Build the server of these settings. Raises ProviderError, or ValueError with a sentence for a bad cluster."""
+    Raises ProviderError, or ValueError with a sentence for a bad cluster.
+    """
     clock = clock or SystemClock()
     telemetry = Telemetry(CollectorRegistry(), api_versions=[(row.group, row.version) for row in API_VERSIONS])
-    cluster = _cluster(settings.cluster)
+    cluster = cluster or _cluster(settings.cluster)
 
-    def make_context(name: str) -> ProviderContext:
-        return ProviderContext(
-            name=name,
-            mapper=cluster.mapper,
-            objects=cluster.objects,
-            clock=clock,
-            logger=logger.getChild(f"providers.{name}"),
-            registry=telemetry.registry,
-        )
-
+    make_context = partial(_provider_context, cluster=cluster, clock=clock)
     providers = registry.build(settings.providers, make_context)
-    named = [(configured.name, configured.provider) for configured in providers]
-    seconds = settings.serving.request_timeout
-    router = Router(named, mapper=cluster.mapper, clock=clock, logger=logger, seconds=seconds)
+    instances = make_instances(providers, telemetry=telemetry, clock=clock)
+    router = Router(
+        instances,
+        mapper=cluster.mapper,
+        objects=cluster.objects,
+        clock=clock,
+        logger=logger,
+        seconds=settings.serving.request_timeout,
+    )
     discovery = Discovery(
-        named, mapper=cluster.mapper, limit=settings.discovery.discovery_limit, telemetry=telemetry, logger=logger
+        [(configured.name, configured.provider) for configured in providers],
+        mapper=cluster.mapper,
+        limit=settings.discovery.discovery_limit,
+        telemetry=telemetry,
+        logger=logger,
+    )
+    running = RunningProviders(
+        providers,
+        instances,
+        router=router,
+        discovery=discovery,
+        telemetry=telemetry,
+        clock=clock,
+        build=partial(registry.build_one, make_context=make_context),
+        seconds=settings.serving.request_timeout,
     )
     server = MetricsServer(
         cluster=cluster,
-        providers=providers,
+        running=running,
+        configuration=ConfigurationFile(settings, running.replace, telemetry=telemetry, clock=clock, logger=logger),
+        router=router,
         discovery=discovery,
         telemetry=telemetry,
         delegation=None if settings.cluster.standalone else _delegation(settings, clock),
     )
-    _route(server, router, telemetry, clock)
-    server.wsgi_app = Observation(server.wsgi_app, telemetry.requests, clock)  # type: ignore[method-assign]
+    observer = Observer(telemetry.requests, clock)
+    _route(server, telemetry, clock, observer)
+    server.wsgi_app = Observation(server.wsgi_app, observer)  # type: ignore[method-assign]
     for configured in providers:
         logger.info(
             "provider %s: %s of %s %s", configured.name, configured.kind, configured.distribution, configured.version
         )
     return server
+
+
+def _provider_context(name: str, *, cluster: Cluster | StandaloneCluster, clock: Clock) -> ProviderContext:
+    return ProviderContext(
+        name=name,
+        mapper=cluster.mapper,
+        objects=cluster.objects,
+        clock=clock,
+        logger=logger.getChild(f"providers.{name}"),
+        # Its own: the next instance of its kind, or its successor after a reload, counts the same.
+        registry=CollectorRegistry(),
+    )
 
 
 def _cluster(settings: ClusterSettings) -> Cluster | StandaloneCluster:
@@ -208,24 +235,35 @@ def _delegation(settings: Settings, clock: Clock) -> Delegation:
     )
 
 
-def _route(server: MetricsServer, router: Router, telemetry: Telemetry, clock: Clock) -> None:
-    version = distribution_version(DISTRIBUTION)
+def _route(server: MetricsServer, telemetry: Telemetry, clock: Clock, observer: Observer) -> None:
+    router = server.router
+    version = distribution_version(registry.DISTRIBUTION)
     live: Mapping[str, probes.Check] = {"ping": lambda: None}
-    ready = {
+    ready: dict[str, probes.Check] = {
         **live,
         "authentication": server.authentication_check,
         "rest-mapping": server.cluster.check,
         "shutdown": server.shutdown_check,
     }
+    if server.configuration.path:
+        ready["configuration"] = lambda: probes.Passing(server.configuration.status())
     failures.register(server, logger, admit=_admit(server.delegation))
     server.register_blueprint(groups.blueprint(lambda: server.discovery.documents, lambda: _paths(server, ready)))
-    served = telemetry.freshness
-    server.register_blueprint(custom_metrics.blueprint(router, served.observer(CUSTOM_METRICS, clock.now)))
-    server.register_blueprint(external_metrics.blueprint(router, served.observer(EXTERNAL_METRICS, clock.now)))
+    served = {group: telemetry.freshness.observer(group, clock.now) for group in GROUPS}
+    server.register_blueprint(custom_metrics.blueprint(router, served[CUSTOM_METRICS]))
+    server.register_blueprint(external_metrics.blueprint(router, served[EXTERNAL_METRICS]))
     server.register_blueprint(write_metrics.blueprint(router, server.discovery.refresh_soon))
     server.register_blueprint(openapi.blueprint(version))
     server.register_blueprint(probes.blueprint(live, ready))
     server.register_blueprint(process.blueprint(version, telemetry))
+    server.register_blueprint(debug.blueprint(router.recent))
+    server.answer = AtOnce(
+        router,
+        known=server.delegation.known if server.delegation is not None else None,
+        observer=observer,
+        served=served,
+        probes={"/healthz": live, "/livez": live, "/readyz": ready},
+    )
 
 
 def _admit(delegation: Delegation | None) -> Callable[[], None] | None:

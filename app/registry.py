@@ -1,5 +1,7 @@
 """Entry points → checked provider instances, each with the name, distribution and version it came from.
 
+A program that runs the server itself offers its own providers beside them (`offer`).
+
 `check` builds nothing: the master runs it while gunicorn reads its configuration. `build` runs in the worker.
 """
 
@@ -12,18 +14,44 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from marshmallow import Schema, ValidationError
+from prometheus_client import CollectorRegistry
 
 from app import ownership
 from app.provider import CustomMetricsProvider, ExternalMetricsProvider, Provider, ProviderContext
-from app.settings import ProviderSettings, flatten_messages
+from app.settings import Place, ProviderSettings, flatten_messages, located_messages
 
-__all__ = ["ENTRY_POINT_GROUP", "ConfiguredProvider", "ProviderError", "build", "check", "installed", "origin"]
+__all__ = [
+    "DISTRIBUTION",
+    "ENTRY_POINT_GROUP",
+    "ConfiguredProvider",
+    "OfferedProvider",
+    "ProviderError",
+    "build",
+    "build_one",
+    "check",
+    "installed",
+    "offer",
+    "origin",
+    "withdraw",
+]
 
+# The server's own.
+DISTRIBUTION = "metrics-apiserver"
 ENTRY_POINT_GROUP = "metrics_apiserver.providers"
 
 
 class ProviderError(Exception):
     """A provider cannot be built; the message names it and is fit for the one who configured it."""
+
+
+class OptionsError(ProviderError):
+    """The options do not fit the provider's schema; `problems` has a sentence for each place in them."""
+
+    def __init__(self, provider: str, messages: Any) -> None:
+        begin, sentences = f"{provider}: the options are wrong", flatten_messages(messages)
+        super().__init__(f"{begin}: {'; '.join(sentences)}")
+        places = [place for place, _ in located_messages(messages)]
+        self.problems = [(place, f"{begin}: {each}") for place, each in zip(places, sentences, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +63,45 @@ class ConfiguredProvider:
     distribution: str
     version: str
     provider: Provider
+    settings: ProviderSettings
+    # What it counts itself.
+    metrics: CollectorRegistry
+
+    @property
+    def shipped(self) -> bool:
+        """Whether it comes with the server, so that what it says of itself is known to be true."""
+        return self.distribution == DISTRIBUTION
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedProvider:
+    """A kind of provider that is in no entry point: the running program brings it along.
+
+    `make` gets the context and the options that `options` loaded.
+    """
+
+    name: str
+    make: Callable[[ProviderContext, Mapping[str, Any]], Provider]
+    options: type[Schema]
+    distribution: str
+    version: str
+
+
+# For the process, as entry points are: gunicorn reads its configuration as a module, which takes no arguments, and the
+# worker inherits it by the fork.
+_offered: dict[str, OfferedProvider] = {}
+
+
+def offer(provider: OfferedProvider) -> None:
+    """Make this kind known in this process. Raises ProviderError where it is known already."""
+    if provider.name in _offered or any(entry.name == provider.name for entry in installed()):
+        raise ProviderError(f"a provider of the kind {provider.name} is there already; give this one another name")
+    _offered[provider.name] = provider
+
+
+def withdraw(name: str) -> None:
+    """Forget a kind that was offered."""
+    del _offered[name]
 
 
 def installed() -> list[EntryPoint]:
@@ -42,21 +109,30 @@ def installed() -> list[EntryPoint]:
     return sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: (entry.name, _origin(entry)))
 
 
-def origin(entry: EntryPoint) -> tuple[str, str]:
-    """Give the distribution that an entry point belongs to, and its version."""
+def origin(entry: EntryPoint | OfferedProvider) -> tuple[str, str]:
+    """Give the distribution that a provider belongs to, and its version."""
+    if isinstance(entry, OfferedProvider):
+        return entry.distribution, entry.version
     return (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
 
 
-def check(providers: Sequence[ProviderSettings]) -> list[str]:
-    """Say what is wrong with the installation, and with the configured providers: names, classes, options."""
+def check(
+    providers: Sequence[ProviderSettings], line: Callable[[int, Place], str] = lambda _number, _place: ""
+) -> list[str]:
+    """Say what is wrong with the installation, and with the configured providers: names, classes, options.
+
+    `line` gives the beginning of a sentence about a place of an instance: where it stands in the file.
+    """
     problems = ownership.check()
-    for settings in providers:
-        if not settings.kind:
+    for number, each in enumerate(providers):
+        if not each.kind:
             continue  # the configuration was refused for this entry already
         try:
-            _class_and_options(settings)
+            _maker_and_options(each)
+        except OptionsError as error:
+            problems += [line(number, ("options", *place)) + sentence for place, sentence in error.problems]
         except ProviderError as problem:
-            problems.append(str(problem))
+            problems.append(line(number, ("kind",)) + str(problem))
     return problems
 
 
@@ -67,40 +143,53 @@ def build(
 
     Raises ProviderError for the first that cannot be built.
     """
-    return [_build_one(settings, make_context) for settings in providers]
+    return [build_one(settings, make_context) for settings in providers]
 
 
-def _build_one(settings: ProviderSettings, make_context: Callable[[str], ProviderContext]) -> ConfiguredProvider:
-    entry, provider_class, options = _class_and_options(settings)
+def build_one(settings: ProviderSettings, make_context: Callable[[str], ProviderContext]) -> ConfiguredProvider:
+    """Build a configured provider. Raises ProviderError."""
+    source, make, options = _maker_and_options(settings)
+    place = _place(settings, source)
+    context = make_context(settings.name)
     try:
-        provider = provider_class(make_context(settings.name), options)
+        provider = make(context, options)
     except Exception as error:
-        raise ProviderError(f"{_place(settings, entry)} could not be started: {_sentence(error)}") from error
-    distribution, version = origin(entry)
+        raise ProviderError(f"{place} could not be started: {_sentence(error)}") from error
+    if not isinstance(provider, (CustomMetricsProvider, ExternalMetricsProvider)):
+        raise ProviderError(f"{place} is no provider, but a {type(provider).__name__}")
+    distribution, version = origin(source)
     return ConfiguredProvider(
         name=settings.name,
         kind=settings.kind,
         distribution=distribution,
         version=version,
         provider=provider,
+        settings=settings,
+        metrics=context.registry,
     )
 
 
-def _class_and_options(settings: ProviderSettings) -> tuple[EntryPoint, type[Provider], Mapping[str, Any]]:
-    entry = _find(settings)
-    place = _place(settings, entry)
+def _maker_and_options(
+    settings: ProviderSettings,
+) -> tuple[EntryPoint | OfferedProvider, Callable[[ProviderContext, Mapping[str, Any]], Provider], Mapping[str, Any]]:
+    source = _find(settings)
+    place = _place(settings, source)
+    if isinstance(source, OfferedProvider):
+        return source, source.make, _load_options(place, source.options, settings.options)
     try:
-        provider_class = entry.load()
+        provider_class = source.load()
     except Exception as error:
         raise ProviderError(f"{place} cannot be imported: {_sentence(error)}") from error
     _check_class(place, provider_class)
-    return entry, provider_class, _load_options(place, provider_class, settings.options)
+    return source, provider_class, _load_options(place, provider_class.Options, settings.options)
 
 
-def _find(settings: ProviderSettings) -> EntryPoint:
+def _find(settings: ProviderSettings) -> EntryPoint | OfferedProvider:
+    if settings.kind in _offered:
+        return _offered[settings.kind]
     found = [entry for entry in installed() if entry.name == settings.kind]
     if not found:
-        names = ", ".join(sorted({entry.name for entry in installed()}))
+        names = ", ".join(sorted({entry.name for entry in installed()} | set(_offered)))
         known = f"installed are: {names}" if names else "none is installed (install first: pip install -e .)"
         raise ProviderError(f"provider {settings.name}: there is no provider of the kind {settings.kind}; {known}")
     if len(found) > 1:
@@ -126,20 +215,20 @@ def _check_class(place: str, provider_class: Any) -> None:
         raise ProviderError(f"{place}: Options of {provider_class.__name__} is no marshmallow schema")
 
 
-def _load_options(place: str, provider_class: type[Provider], options: Mapping[str, Any]) -> Mapping[str, Any]:
+def _load_options(place: str, schema: type[Schema], options: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
-        loaded: Mapping[str, Any] = provider_class.Options().load(options)
+        loaded: Mapping[str, Any] = schema().load(options)
     except ValidationError as error:
-        wrong = "; ".join(flatten_messages(error.messages))
-        raise ProviderError(f"{place}: the options are wrong: {wrong}") from error
+        raise OptionsError(place, error.messages) from error
     return loaded
 
 
-def _origin(entry: EntryPoint) -> str:
-    return " ".join(origin(entry)) if entry.dist else "an unknown distribution"
+def _origin(entry: EntryPoint | OfferedProvider) -> str:
+    distribution, version = origin(entry)
+    return "an unknown distribution" if distribution == "unknown" else f"{distribution} {version}"
 
 
-def _place(settings: ProviderSettings, entry: EntryPoint) -> str:
+def _place(settings: ProviderSettings, entry: EntryPoint | OfferedProvider) -> str:
     return f"provider {settings.name} ({settings.kind}, from {_origin(entry)})"
 
 

@@ -23,6 +23,7 @@ from benchmarks.cpu import cpu_seconds
 from benchmarks.errors import BenchmarkError
 from benchmarks.fetch import ensure_wrk
 from benchmarks.figures import Sample
+from benchmarks.functions import measure_functions
 from benchmarks.peers import Peer, go_adapter, ours
 from benchmarks.works import WORKS, Work, values_of
 from benchmarks.wrk import Wrk
@@ -82,6 +83,8 @@ def _run(plan: Plan) -> None:
         rows = [row for work in WORKS for row in _measure(work, peers, wrk, token, plan)]
         _say("Attacking both.")
         rows += measure_attacks(peers, token, WORKS[0].path, rounds=plan.attack_rounds)
+    _say("Polling 10,000 functions, without a control plane.")
+    rows += measure_functions(smoke=plan is SMOKE)
     versions = {"kubernetes": binaries.version, "custom-metrics-apiserver": adapter.parent.name, "wrk": wrk.version}
     machine, notes = report.machine(versions), _notes(plan, load_average)
     report.write(machine, notes, rows)

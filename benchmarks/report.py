@@ -40,7 +40,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Lay the rows out in columns."""
     cells = [("work", "measure", "ours", "Go", "ours ÷ Go")]
     for row in rows:
-        cells.append((row["work"], row["measure"], *(f"{row[key]:,g}" for key in ("ours", "go", "ratio"))))
+        cells.append((row["work"], row["measure"], *(_number(row[key]) for key in ("ours", "go", "ratio"))))
     widths = [max(len(line[column]) for line in cells) for column in range(5)]
     lines = []
     for line in cells:
@@ -48,3 +48,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         right = [cell.rjust(width) for cell, width in zip(line[2:], widths[2:], strict=True)]
         lines.append("  ".join([*left, *right]))
     return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    """Write a number; what the Go reference has nothing like stays empty."""
+    return "" if value is None else f"{value:,g}"

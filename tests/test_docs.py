@@ -24,7 +24,7 @@ def test_configuration_page_is_what_the_code_says() -> None:
 def test_configuration_files_of_the_page_are_right(tmp_path: Path) -> None:
     """Each YAML block of the page, as --config, has no problem: settings, kinds and options."""
     files = re.findall(r"```yaml\n(.*?)```", RUNNING, re.DOTALL)
-    assert len(files) == 2
+    assert len(files) == 3
     for text in files:
         config = tmp_path / "config.yaml"
         config.write_text(text, encoding="utf-8")

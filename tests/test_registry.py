@@ -83,7 +83,7 @@ def settings(kind: str, **options: Any) -> ProviderSettings:
         pytest.param("whole", {}, "size: Missing data for required field.", id="an option is missing"),
         pytest.param("whole", {"size": "x"}, "size: Not a valid integer.", id="an option is wrong"),
         pytest.param("whole", {"size": 1, "typo": 1}, "typo: Unknown field.", id="an option is unknown"),
-        pytest.param("writable", {"values": [{"metric": "m"}]}, "values.0.value: Missing data", id="a nested option"),
+        pytest.param("writable", {"values": [{"metric": "m"}]}, "values[0].value: Missing data", id="a nested option"),
         pytest.param("writable", {"values": [{"metric": "m", "value": "x"}]}, "quantities must match", id="a quantity"),
         pytest.param(
             "writable", {"values": [{"metric": "m", "value": 1, "name": "x"}]}, "belong together", id="half an object"

@@ -15,4 +15,5 @@ __all__ = ["blueprint"]
 def blueprint(router: Router, served: metric_reads.Served) -> Blueprint:
     """Make the routes of every version of the external metrics API."""
     read = router.read_external
-    return metric_reads.blueprint("external_metrics", EXTERNAL_METRICS, parse_external_metric, read, served)
+    wants_user = lambda: router.wants_user  # noqa: E731 - a property, which a reload may change
+    return metric_reads.blueprint("external_metrics", EXTERNAL_METRICS, parse_external_metric, read, served, wants_user)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
-import uuid
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -12,16 +10,15 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from app.blueprints import responses
+from app.blueprints.common_headers import COMMON_HEADERS, audit_id_of
 from app.blueprints.negotiation import MediaType
+from app.blueprints.status import status_document
 from app.errors import InternalServerError, MethodNotAllowedError, NotAcceptableError, StatusError, default_status
 from app.query import split_path
 from app.schemas.encoders import JSON
-from app.schemas.meta_v1 import StatusSchema
 
 __all__ = ["audit_id", "register"]
 
-# Any client may choose the id: it is logged, and so it must look like one.
-_AUDIT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 # The only routes that answer HEAD: load balancers probe so.
 _HEAD_ENDPOINTS = "probes."
 
@@ -59,8 +56,7 @@ def register(app: Flask, logger: logging.Logger, *, admit: Callable[[], None] | 
 def audit_id() -> str:
     """Give this request's audit id: the client's if it is well formed, else a new one."""
     if "audit_id" not in g:
-        given = request.headers.get("Audit-Id", "")
-        g.audit_id = given if _AUDIT_ID.match(given) else str(uuid.uuid4())
+        g.audit_id = audit_id_of(request.headers.get("Audit-Id", ""))
     found: str = g.audit_id
     return found
 
@@ -70,11 +66,8 @@ def _status(error: StatusError, *, code: int = 0, reason: str = "") -> Response:
         media_type = responses.negotiated()
     except NotAcceptableError:
         media_type = MediaType(JSON)
-    code = code or error.code
-    content = {"message": error.message, "reason": reason or error.reason, "code": code}
-    if error.details is not None:
-        content["details"] = error.details
-    return responses.document(StatusSchema().dump(content), media_type, status=code)
+    document = status_document(error, code=code, reason=reason)
+    return responses.document(document, media_type, status=code or error.code)
 
 
 def _refuse_ambiguous_path() -> None:
@@ -90,8 +83,7 @@ def _refuse_head() -> None:
 
 def _common_headers(response: Response) -> Response:
     response.headers["Audit-Id"] = audit_id()
-    response.headers["Cache-Control"] = "no-cache, private"
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.update(COMMON_HEADERS)
     if response.status_code == HTTPStatus.UNAUTHORIZED:
         # RFC 9110 15.5.2 asks for it: a bearer token is what a client can send again.
         response.headers["WWW-Authenticate"] = "Bearer"

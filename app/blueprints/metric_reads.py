@@ -7,9 +7,12 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
+from app.auth.user import User
 from app.blueprints import responses
 from app.blueprints.failures import audit_id
+from app.environ import USER_INFO
 from app.errors import MethodNotAllowedError, NotFoundError
+from app.provider import UserInfo
 from app.query import parse_parameters
 from app.schemas.table import api_version
 
@@ -27,8 +30,12 @@ def blueprint(
     parse: Callable[[Sequence[str], Mapping[str, str]], Any],
     read: Callable[..., Sequence[Any]],
     served: Served,
+    wants_user: Callable[[], bool],
 ) -> Blueprint:
-    """Make the blueprint of a metric API: `parse` reads the query, `read` answers it, `served` is told the answer."""
+    """Make the blueprint of a metric API: `parse` reads the query, `read` answers it, `served` is told the answer.
+
+    `wants_user` says whether an answer may depend on who asks.
+    """
     routes = Blueprint(name, __name__, url_prefix=f"/apis/{group}")
 
     def view(version: str, path: str) -> Response:  # noqa: ARG001 - `path` only matches; the raw one is read
@@ -39,10 +46,16 @@ def blueprint(
         query = parse(responses.segments()[_PREFIX_SEGMENTS:], parse_parameters(responses.raw_query()))
         if request.method != "GET":
             raise MethodNotAllowedError
-        values = read(query, audit_id=audit_id())
+        values = read(query, audit_id=audit_id(), user=_user() if wants_user() else None)
         document = row.dump_list(values)
         served(values)
         return responses.document(document, media_type)
 
     routes.add_url_rule("/<version>/<path:path>", view_func=view, endpoint="read", methods=responses.EVERY_METHOD)
     return routes
+
+
+def _user() -> UserInfo | None:
+    """Say who asks, in the words of the contract; None where nobody was recognised."""
+    user: User | None = request.environ.get(USER_INFO)
+    return None if user is None else UserInfo(user.name, user.uid, user.groups, dict(user.extra))

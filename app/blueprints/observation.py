@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.environ import USER
 from app.logs import BODIES, DECISIONS, HEADERS, EventLogger, get_logger, shown_body, shown_headers, shown_target
 from app.model.clock import Clock
 from app.telemetry import RequestMetrics
 
-__all__ = ["Observation"]
+__all__ = ["Answered", "Observation", "Observer"]
 
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -19,17 +19,60 @@ WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]
 _ROUTINE = ("livez", "readyz", "healthz", "metrics")
 
 
+class Answered(NamedTuple):
+    """A request that was answered, with what is noted of it; `target` is as it came, `seconds` what it took to make."""
+
+    method: str
+    path: str
+    target: str
+    code: int
+    seconds: float
+    size: int
+    audit_id: str
+    user: str
+    accept: str
+    content_type: str
+
+
+class Observer:
+    """Notes every request, whichever way it was answered: its metrics, and its line in the log."""
+
+    def __init__(self, metrics: RequestMetrics, clock: Clock) -> None:
+        self.metrics = metrics
+        self.monotonic = clock.monotonic
+        self.log = get_logger("metrics_apiserver.requests")
+
+    def note(self, answered: Answered) -> None:
+        """Count and log a request."""
+        self.metrics.observe(
+            answered.method, answered.path, code=answered.code, seconds=answered.seconds, size=answered.size
+        )
+        level = DECISIONS if answered.path.strip("/").partition("/")[0] in _ROUTINE else logging.INFO
+        if not self.log.enabled_for(level):
+            return
+        fields: dict[str, object] = {
+            "audit_id": answered.audit_id,
+            "user": answered.user,
+            "verb": answered.method,
+            "path": shown_target(answered.target),
+            "code": answered.code,
+            "latency_ms": round(answered.seconds * 1000, 3),
+            "size": answered.size,
+        }
+        if self.log.enabled_for(DECISIONS):
+            fields |= {"accept": answered.accept, "content_type": answered.content_type}
+        self.log.log(level, "request", **fields)
+
+
 class Observation:
-    """A WSGI application around another, which it counts, times and logs.
+    """A WSGI application around another, whose requests it has noted.
 
     The time is what the answer took to make; how long the client took to read it is not in it.
     """
 
-    def __init__(self, app: WSGIApplication, metrics: RequestMetrics, clock: Clock) -> None:
+    def __init__(self, app: WSGIApplication, observer: Observer) -> None:
         self._app = app
-        self._metrics = metrics
-        self._monotonic = clock.monotonic
-        self._log = get_logger("metrics_apiserver.requests")
+        self._observer = observer
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request."""
@@ -41,48 +84,37 @@ class Observation:
             return start_response(code, fields, exc_info)
 
         method = environ["REQUEST_METHOD"]
-        exchange = _Exchange(environ) if self._log.enabled_for(HEADERS) else None
-        begin = self._monotonic()
-        with self._metrics.in_flight(method):
+        observer = self._observer
+        exchange = _Exchange(environ) if observer.log.enabled_for(HEADERS) else None
+        begin = observer.monotonic()
+        with observer.metrics.in_flight(method):
             body: Iterable[bytes] = ()
             try:
                 body = self._app(environ, started)
                 if exchange is not None:
                     body = exchange.whole(body)
             finally:
-                self._answered(environ, method, status, dict(headers), self._monotonic() - begin, exchange)
+                named = dict(headers)
+                observer.note(_answered(environ, int(status[:3]), named, observer.monotonic() - begin))
+                if exchange is not None:
+                    exchange.log(observer.log, named.get("Audit-Id", "-"), named)
         return body
 
-    def _answered(
-        self,
-        environ: Mapping[str, Any],
-        method: str,
-        status: str,
-        headers: Mapping[str, str],
-        seconds: float,
-        exchange: _Exchange | None,
-    ) -> None:
-        path = environ["PATH_INFO"]
-        code = int(status[:3])
-        size = 0 if method == "HEAD" else int(headers.get("Content-Length", 0))
-        self._metrics.observe(method, path, code=code, seconds=seconds, size=size)
-        level = DECISIONS if path.strip("/").partition("/")[0] in _ROUTINE else logging.INFO
-        if not self._log.enabled_for(level):
-            return
-        fields: dict[str, object] = {
-            "audit_id": headers.get("Audit-Id", "-"),
-            "user": environ.get(USER, "-"),
-            "verb": method,
-            "path": shown_target(environ.get("RAW_URI") or path),
-            "code": code,
-            "latency_ms": round(seconds * 1000, 3),
-            "size": size,
-        }
-        if self._log.enabled_for(DECISIONS):
-            fields |= {"accept": environ.get("HTTP_ACCEPT", ""), "content_type": headers.get("Content-Type", "")}
-        self._log.log(level, "request", **fields)
-        if exchange is not None:
-            exchange.log(self._log, fields["audit_id"], headers)
+
+def _answered(environ: Mapping[str, Any], code: int, headers: Mapping[str, str], seconds: float) -> Answered:
+    method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+    return Answered(
+        method=method,
+        path=path,
+        target=environ.get("RAW_URI") or path,
+        code=code,
+        seconds=seconds,
+        size=0 if method == "HEAD" else int(headers.get("Content-Length", 0)),
+        audit_id=headers.get("Audit-Id", "-"),
+        user=environ.get(USER, "-"),
+        accept=environ.get("HTTP_ACCEPT", ""),
+        content_type=headers.get("Content-Type", ""),
+    )
 
 
 class _Exchange:

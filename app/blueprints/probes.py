@@ -8,10 +8,17 @@ from flask import Blueprint, Response, request
 
 from app.errors import NotFoundError
 
-__all__ = ["Check", "blueprint"]
+__all__ = ["Check", "Passing", "blueprint", "failure"]
 
-# Gives the reason why the check fails, None while it passes.
-Check = Callable[[], str | None]
+
+class Passing(str):
+    """A check passes, and there is something to say of it all the same."""
+
+    __slots__ = ()
+
+
+# Gives the reason why the check fails; None, or Passing, while it passes.
+Check = Callable[[], str | Passing | None]
 
 
 def blueprint(live: Mapping[str, Check], ready: Mapping[str, Check]) -> Blueprint:
@@ -30,9 +37,11 @@ def _add(routes: Blueprint, probe: str, checks: Mapping[str, Check]) -> None:
             if name in excluded:
                 lines.append(f"[+]{name} excluded: ok")
                 continue
-            reason = check()
+            found = check()
+            reason = failure(found)
             passed = passed and reason is None
-            lines.append(f"[+]{name} ok" if reason is None else f"[-]{name} failed: {reason}")
+            detail = f": {found}" if found else ""
+            lines.append(f"[+]{name} ok{detail}" if reason is None else f"[-]{name} failed: {reason}")
         if unknown := sorted(excluded - checks.keys()):
             names = ", ".join(f'"{name}"' for name in unknown)
             lines.append(f"warn: some health checks cannot be excluded: no matches for {names}")
@@ -45,12 +54,17 @@ def _add(routes: Blueprint, probe: str, checks: Mapping[str, Check]) -> None:
     def one(name: str) -> Response:
         if name not in checks:
             raise NotFoundError.for_path()
-        reason = checks[name]()
+        reason = failure(checks[name]())
         return _text("ok", 200) if reason is None else _text(f"internal server error: {reason}\n", 500)
 
     routes.add_url_rule(f"/{probe}", view_func=every, endpoint=probe)
     routes.add_url_rule(f"/{probe}/", view_func=every, endpoint=probe)
     routes.add_url_rule(f"/{probe}/<path:name>", view_func=one, endpoint=f"{probe}-check")
+
+
+def failure(found: str | None) -> str | None:
+    """Give the reason why a check fails; None while it passes."""
+    return None if isinstance(found, Passing) else found
 
 
 def _text(text: str, status: int) -> Response:

@@ -78,6 +78,11 @@ class ClusterMapper:
         """Take note why a table could not be read; one that was read before stays."""
         self._cause = cause
 
+    def find(self, resource: GroupResource) -> RESTMapping | None:
+        """Find a resource in memory, and nowhere else."""
+        table = self._table
+        return table.find(resource) if table is not None else None
+
     def mapping_for(self, resource: GroupResource) -> RESTMapping:
         """Find a resource: from memory, and one that was unknown in the cluster as it is now.
 

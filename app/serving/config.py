@@ -10,19 +10,16 @@ import os
 import sys
 from pathlib import Path
 
-from app import registry
-from app.kube.authorities import authority_problems
-from app.serving.certificates import ensure_certificate
-from app.serving.ciphers import cipher_problems
 from app.serving.connection import Deadlines
 from app.serving.hooks import Hooks
 from app.serving.hooks import bind as _bind
 from app.serving.log import level_name, log_class
 from app.serving.loop import WorkerOptions
-from app.serving.pairs import CertificateError, Pair, read_pair
+from app.serving.pairs import Pair
+from app.serving.startup import load, load_certificate
 from app.serving.stopping import Reloads
 from app.serving.worker import worker_class as _worker_class
-from app.settings import ServingSettings, Settings
+from app.settings import Settings
 
 __all__ = [
     "accesslog",
@@ -61,25 +58,10 @@ __all__ = [
 ]
 
 
-def _certificate(serving: ServingSettings, problems: list[str]) -> Pair | None:
-    """Give the certificate with its key, made if need be; else say what is wrong with them."""
-    given = serving.tls_cert_file, serving.tls_private_key_file
-    if any(given) and not all(path and os.access(path, os.R_OK) for path in given):
-        # The settings say so already.
-        return None
-    try:
-        return read_pair(*ensure_certificate(serving))
-    except CertificateError as error:
-        problems += error.problems
-        return None
-
-
 def _load() -> tuple[Settings, Pair]:
-    settings, problems = Settings.load(os.environ)
-    problems += registry.check(settings.providers)
-    problems += authority_problems(settings.authentication)
-    problems += cipher_problems(settings.serving.tls_cipher_suites)
-    pair = _certificate(settings.serving, problems)
+    settings, problems = load(os.environ)
+    pair, further = load_certificate(settings, make=True)
+    problems += further
     if problems or pair is None:
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
         sys.stderr.write(f"metrics-apiserver: the configuration has {count}:\n")
@@ -108,7 +90,9 @@ worker_class = _worker_class(
 )
 workers = 1
 worker_connections = _settings.serving.max_connections
-threads = 32
+# Enough that some are left when providers and the cluster hang: at most 56 wait for them (`app/dispatch/bulkhead.py`,
+# `app/auth/review_cache.py`).
+threads = 64
 max_requests = 0
 timeout = 30
 # Counted by the master from the signal on.

@@ -20,9 +20,8 @@ _GET = re.compile(
 )
 # What changes how the message or the connection goes on.
 _NOT_PLAIN = frozenset(
-    """CONNECTION CONTENT-LENGTH EXPECT TE TRAILER TRANSFER-ENCODING UPGRADE
-    X-FORWARDED-PROTO X-FORWARDED-PROTOCOL X-FORWARDED-SSL""".split()
-)
+    ["CONNECTION", "CONTENT-LENGTH", "EXPECT", "TE", "TRAILER", "TRANSFER-ENCODING", "UPGRADE", "X-FORWARDED-PROTO"]
+) | frozenset(["X-FORWARDED-PROTOCOL", "X-FORWARDED-SSL"])
 # What may not be repeated (RFC 9110 5.3).
 _ONCE = frozenset(["CONTENT-TYPE", "HOST"])
 

@@ -141,7 +141,9 @@ def _show(lines: list[str], server: Any, log_format: str) -> None:
 
 
 def _embedded(settings: Settings) -> bool:
-    """Whether the objects are the package's own, that is the embedded default is in use."""
+    """Whether the embedded default is in use: the package's own objects, and their values."""
+    if not any(each.kind == "writable" for each in settings.providers):
+        return False  # --metrics takes the objects alone
     with resources.as_file(resources.files("app") / "embedded") as folder:
         return bool(settings.cluster.objects) and Path(settings.cluster.objects).parent == folder
 

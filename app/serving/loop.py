@@ -125,6 +125,7 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
         """Serve until the end: that of the last request after a signal, of the time for it, or of the master."""
         self._peers = Peers(self.poller, self._go)
         self._handshakes = ThreadPoolExecutor(1, thread_name_prefix="handshake")
+        self._answer = getattr(self.wsgi, "answer", None)
         queue = self.method_queue
         self.poller.register(queue.fileno(), selectors.EVENT_READ, partial(queue.run_callbacks, None))
         try:
@@ -286,7 +287,7 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
 
     def _answered(self, conn: Connection) -> bool:
         """Answer a plain GET at once, if the application can: what is in memory needs no thread."""
-        answer = getattr(self.wsgi, "answer", None)
+        answer = self._answer
         # The last answer of a connection says so, and is not made here.
         if answer is None or self._stop_at is not None or conn.requests >= REQUESTS - 1:
             return False

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from watchfiles import watch
-
+from app.files import FileFollower
 from app.model.clock import Clock, SystemClock
 from app.serving.pairs import CertificateError, Contents, Pair, check_contents, read_contents
 from app.serving.tls import TLSContext, TLSError, build_context
@@ -45,32 +43,35 @@ class ServingCertificate:
         self._authorities = authorities
         self._observe = observe
         self._clock = clock or SystemClock()
-        # How often the files are read although nothing was heard of them, and the authorities are compared.
-        self._interval = interval
         self._named = authorities()
         self.context = TLSContext(build_context(pair, serving, self._named))
-        # What was said last, so that it is said once: of a pair that was refused, of the end, and of a failed look.
+        # What was said last, so that it is said once: of a pair that was refused, and of the end.
         self._refused: tuple[Contents, str] | None = None
         self._warned: tuple[str, float] | None = None
-        self._failed = ""
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="serving-certificate", daemon=True)
+        contents = pair.contents
+        self._follower = FileFollower(
+            [contents.cert_file, contents.key_file],
+            self.check,
+            logger,
+            name="serving-certificate",
+            interval=interval,
+            step=_STEP_MILLISECONDS,
+        )
         logger.info("the serving certificate: %s", pair)
         observe(pair.not_after)
 
     def start(self) -> None:
         """Look at once, as the pair may be older than the files, and then follow them on a thread."""
         self.check()
-        self._thread.start()
+        self._follower.start()
 
     def stop(self) -> None:
         """Tell the thread to end; `join` waits for it."""
-        self._stopping.set()
+        self._follower.stop(0)
 
     def join(self, seconds: float) -> None:
         """Wait for the thread's end."""
-        if self._thread.ident is not None:
-            self._thread.join(seconds)
+        self._follower.stop(seconds)
 
     def check(self) -> None:
         """Look once: take what is new and good, and say what is not good, or not for long."""
@@ -112,32 +113,3 @@ class ServingCertificate:
         if self._warned is None or self._warned[0] != word or now - self._warned[1] >= _WARN_EVERY_SECONDS:
             self._warned = word, now
             logger.warning("the serving certificate %s: %s", word, self._pair)
-
-    def _follow(self) -> None:
-        for _ in self._occasions():
-            try:
-                self.check()
-            except Exception as error:
-                if self._failed != repr(error):
-                    self._failed = repr(error)
-                    logger.exception("the serving certificate cannot be looked at")
-
-    def _occasions(self) -> Iterator[object]:
-        """Come back when something has changed beside the files, and after the interval in any case, until `stop`."""
-        # It tells of every change at the level of our own news.
-        logging.getLogger("watchfiles").setLevel(logging.WARNING)
-        contents = self._pair.contents
-        try:
-            yield from watch(
-                *{contents.cert_file.parent, contents.key_file.parent},
-                watch_filter=None,
-                step=_STEP_MILLISECONDS,
-                rust_timeout=round(self._interval * 1000),
-                yield_on_timeout=True,
-                stop_event=self._stopping,
-                recursive=False,
-            )
-        except (OSError, RuntimeError) as error:  # the library's own error is the latter, and not exported
-            logger.info("nothing tells of new certificates, so they are looked for: %s", error)
-        while not self._stopping.wait(self._interval):
-            yield None

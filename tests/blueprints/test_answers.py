@@ -108,15 +108,15 @@ def test_bug_is_a_status_without_internals(
     provider.get_metric_by_name = fail  # type: ignore[attr-defined]  # any provider may have such a bug
     with caplog.at_level(logging.ERROR):
         response = client.get(READ, headers={"Audit-Id": "my-id"})
-    assert response.status_code == 500
+    assert response.status_code == 502
     assert response.json == {
         "kind": "Status",
         "apiVersion": "v1",
         "metadata": {},
         "status": "Failure",
-        "message": "an internal error occurred; the server's log has it under the audit id my-id",
+        "message": "provider writable raised KeyError; the server's log has it under the audit id my-id",
         "reason": "InternalError",
-        "code": 500,
+        "code": 502,
     }
     assert "my-id" in caplog.text
     assert "a secret of the code" in caplog.text

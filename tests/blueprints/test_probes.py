@@ -15,7 +15,8 @@ def _probe() -> Client:
     """Probes of which one check fails."""
     app = Flask("test", static_folder=None)
     live = {"ping": lambda: None}
-    app.register_blueprint(probes.blueprint(live, {**live, "backend": lambda: "no route to it"}))
+    told = {"file": lambda: probes.Passing("read at noon")}
+    app.register_blueprint(probes.blueprint({**live, **told}, {**live, "backend": lambda: "no route to it"}))
     return Client(app)
 
 
@@ -24,7 +25,7 @@ def _probe() -> Client:
     [
         pytest.param("/livez", 200, "ok", id="passes"),
         pytest.param("/healthz", 200, "ok", id="passes under its old name"),
-        pytest.param("/livez?verbose", 200, "[+]ping ok\nlivez check passed\n", id="passes, verbosely"),
+        pytest.param("/livez?verbose", 200, "[+]ping ok\n[+]file ok: read at noon\nlivez check passed\n", id="passes"),
         pytest.param(
             "/readyz",
             500,
@@ -41,10 +42,12 @@ def _probe() -> Client:
         pytest.param(
             "/livez?verbose&exclude=nope",
             200,
-            '[+]ping ok\nwarn: some health checks cannot be excluded: no matches for "nope"\nlivez check passed\n',
+            "[+]ping ok\n[+]file ok: read at noon\n"
+            'warn: some health checks cannot be excluded: no matches for "nope"\nlivez check passed\n',
             id="an unknown exclusion",
         ),
         pytest.param("/readyz/ping", 200, "ok", id="one check"),
+        pytest.param("/livez/file", 200, "ok", id="one check with something to say"),
         pytest.param("/readyz/backend", 500, "internal server error: no route to it\n", id="one check that fails"),
         pytest.param("/livez/", 200, "ok", id="a trailing slash"),
     ],

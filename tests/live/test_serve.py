@@ -67,8 +67,8 @@ def test_wrong_settings_stop_the_start_with_every_problem(tmp_path: Path) -> Non
         "the configuration has 5 problems:",
         "--secure-port (METRICS_APISERVER_SECURE_PORT)=x",
         "--bind-address=0.0.0.0: ",
-        f"typo in {config}: there is no such setting",
-        "there is no provider of the kind nowhere; installed are: constant, sample, writable",
+        f"{config}:1: typo: there is no such setting",
+        f"{config}:3: provider a: there is no provider of the kind nowhere; installed are: constant, ",
         "the options are wrong: x: Unknown field.",
     ):
         assert words in result.stderr

@@ -26,6 +26,9 @@ from app.provider import ExternalMetricsProvider, ExternalMetricValue, Quantity
 FOLDER = pathlib.Path(os.environ["TEST_FOLDER"])
 
 class Slow(ExternalMetricsProvider):
+    # Not true: what hangs on the server's own threads is the worst that there is.
+    answers_from_memory = "TEST_OWN_THREADS" not in os.environ
+
     def get_external_metric(self, ctx, namespace, metric_selector, info):
         (FOLDER / info.metric).touch()
         if info.metric == "hung":
@@ -147,6 +150,19 @@ def test_call_that_hangs_does_not_hold_the_stop(start: Callable[..., LiveServer]
     assert "the worker ends without waiting for what still runs: ThreadPoolExecutor-" in server.log()
     assert "SIGKILL" not in server.log()
     assert "Shutting down: Master" in server.log().splitlines()[-1]
+
+
+def test_call_that_hangs_in_its_own_slot_is_not_even_noticed(start: Callable[..., LiveServer], tmp_path: Path) -> None:
+    """The client has its answer, no thread of the server is held, and the process ends as if nothing were under way."""
+    server = start(TEST_OWN_THREADS="1")
+    hung = server.ask("GET", f"{API}/hung", {})
+    assert (hung.status, hung.json["reason"]) == (504, "Timeout")
+    assert hung.json["message"] == "provider slow has not answered within 1.5 s"
+    begin = terminate(server)
+    assert server.process.wait(10) == 0
+    assert time.monotonic() - begin < 8
+    assert (tmp_path / "stopped").exists()
+    assert "without waiting" not in server.log()
 
 
 def test_provider_that_hangs_in_stop_is_left_behind(start: Callable[..., LiveServer], tmp_path: Path) -> None:

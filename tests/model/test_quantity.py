@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.model.quantity import Format, Quantity, QuantityError
+from app.model.quantity import Format, NotFiniteError, Quantity, QuantityError
 
 VECTORS = json.loads((Path(__file__).parents[1] / "conformance" / "vectors.json").read_text("utf-8"))["quantities"]
 GOOD = [vector for vector in VECTORS if "error" not in vector]
@@ -179,6 +179,24 @@ def test_is_made_of_what_a_provider_has_at_hand(value, text):
 def test_refuses_what_is_not_a_number(value):
     with pytest.raises(QuantityError, match="is not a quantity: it must be a finite number"):
         Quantity.of(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        pytest.param("NaN", NotFiniteError, id="NaN, as Prometheus writes it"),
+        pytest.param("+Inf", NotFiniteError, id="infinity, as Prometheus writes it"),
+        pytest.param("-inf", NotFiniteError, id="infinity, as Python writes it"),
+        pytest.param("Infinity", NotFiniteError, id="in full"),
+        pytest.param("nano", QuantityError, id="a word that begins like one"),
+        pytest.param("", QuantityError, id="nothing"),
+    ],
+)
+def test_text_that_is_no_finite_number_is_told_apart(text: str, kind: type[Exception]) -> None:
+    """It is no data, and any other wrong text a mistake."""
+    with pytest.raises(QuantityError) as caught:
+        Quantity.of(text)
+    assert type(caught.value) is kind
 
 
 @pytest.mark.parametrize(

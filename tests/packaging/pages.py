@@ -39,11 +39,17 @@ ELSEWHERE = {
     "kubectl apply --filename hpa.yaml": "tests/controlplane/test_constant.py",
     "kubectl get hpa web": "tests/controlplane/test_constant.py",
     "docker build --tag registry.example.com/metrics-apiserver:0.1.0 .": "no engine here; tests/k8s/test_image.py",
+    "metrics-apiserver serve --metrics queues.py": "tests/providers/functions/test_page.py",
+    "curl --cacert apiserver.local.config/certificates/apiserver.crt 'https://127.0.0.1:6443/apis/external.metrics.k8s.io"
+    "/v1beta1/namespaces/default/queue-depth?labelSelector=queue%3Dorders'": "tests/providers/functions/test_page.py",
+    "curl --cacert apiserver.local.config/certificates/apiserver.crt 'https://127.0.0.1:6443/apis/custom.metrics.k8s.io"
+    "/v1beta2/namespaces/default/pods/*/open-sessions'": "tests/providers/functions/test_page.py",
     "docker push registry.example.com/metrics-apiserver:0.1.0": "no registry here",
 }
 # Page → who follows all of it, as it needs a cluster.
 WITH_A_CLUSTER = {ROOT / "docs" / "install.md": "tests/k8s/test_install.py"}
 SERVING = {"make run": "gunicorn wsgi:app"}
+SERVERS = [["metrics-apiserver", "serve"], ["python", "example_adapter.py"]]
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
@@ -109,7 +115,7 @@ class Follower:
         """Run one command, and give what it prints; what serves is started and left running."""
         command = SERVING.get(command, command)
         program, *arguments = shlex.split(command)
-        if program == "gunicorn" or [program, *arguments[:1]] == ["metrics-apiserver", "serve"]:
+        if program == "gunicorn" or [program, *arguments[:1]] in SERVERS:
             self._serve(program, arguments)
             return ""
         for text, substitute in self.substitutions.items():

@@ -278,4 +278,4 @@ def test_a_failed_look_ends_nothing_and_is_said_once(files: Files, caplog: pytes
 
     with _following(files, authorities=authorities, interval=0.05):
         wait_for(lambda: len(looks) > 5, "the next looks")
-    assert _warnings(caplog) == ["the serving certificate cannot be looked at"]
+    assert _warnings(caplog) == ["serving-certificate: a change could not be looked at"]

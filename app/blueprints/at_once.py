@@ -1,0 +1,223 @@
+"""The short path: reads and probes that need nothing but memory, answered without a thread and without Flask.
+
+Every decision is made by the functions that the views call too; whatever is not the plain case (another media type, an
+identity or a decision that is not cached, any error) is left to them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from email.utils import formatdate
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
+
+from cachetools import TTLCache
+from werkzeug.http import HTTP_STATUS_CODES
+
+from app.auth.request_info import RequestInfo, request_info
+from app.auth.user import User
+from app.blueprints.common_headers import COMMON_HEADERS, audit_id_of
+from app.blueprints.metric_reads import Served
+from app.blueprints.negotiation import negotiate, wants_pretty
+from app.blueprints.observation import Answered, Observer
+from app.blueprints.probes import Check, failure
+from app.blueprints.status import status_document
+from app.errors import NotAcceptableError, StatusError
+from app.logs import DECISIONS
+from app.model.groups import CUSTOM_METRICS, EXTERNAL_METRICS
+from app.model.metrics import ExternalMetricValue, MetricValue
+from app.query import (
+    CustomMetricQuery,
+    ExternalMetricQuery,
+    parse_custom_metric,
+    parse_external_metric,
+    parse_parameters,
+    split_path,
+)
+from app.schemas.encoders import JSON, encode
+from app.schemas.table import APIVersion, api_version
+
+__all__ = ["AtOnce"]
+
+_METHOD = "GET"
+_PROBES = ("/healthz", "/livez", "/readyz")
+_PARSERS: dict[str, Callable[[Sequence[str], Mapping[str, str]], CustomMetricQuery | ExternalMetricQuery]]
+_PARSERS = {CUSTOM_METRICS: parse_custom_metric, EXTERNAL_METRICS: parse_external_metric}
+# More would hold the worker's loop up: a thread does it.
+_MOST_ITEMS = 2000
+_MOST_TARGETS = 4096
+_LONGEST_TARGET = 1024
+_LARGE_SECONDS = 60.0
+
+_Made = tuple[int, str, bytes]
+
+
+# Says who asks, if that and that they may is known from memory.
+Known = Callable[[Sequence[tuple[str, str]], bytes | None, RequestInfo], User | None]
+
+
+class Reader(Protocol):
+    """Answers reads; `app.dispatch.router.Router` fits it."""
+
+    def waits_for_nobody(self, query: CustomMetricQuery | ExternalMetricQuery) -> bool:
+        """Whether a read is answered from memory for certain."""
+
+    def read_custom(self, query: CustomMetricQuery, *, audit_id: str) -> Sequence[MetricValue]:
+        """Answer a read of a custom metric. Raises StatusError."""
+
+    def read_external(self, query: ExternalMetricQuery, *, audit_id: str) -> Sequence[ExternalMetricValue]:
+        """Answer a read of an external metric. Raises StatusError."""
+
+
+class _Target(NamedTuple):
+    """What a target asks for; `row` and `query` are None for a probe."""
+
+    target: str
+    path: str
+    info: RequestInfo
+    row: APIVersion | None = None
+    query: CustomMetricQuery | ExternalMetricQuery | None = None
+
+
+class AtOnce:
+    """Answers a plain GET from memory, or not at all; called on the worker's loop.
+
+    `known` is None where everybody may. `probes` are the paths of the probes, with the checks of each.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        *,
+        known: Known | None,
+        observer: Observer,
+        served: Mapping[str, Served],
+        probes: Mapping[str, Mapping[str, Check]],
+    ) -> None:
+        self._reader = reader
+        self._known = known
+        self._observer = observer
+        self._served = served
+        self._probes = probes
+        # What had more items than are answered here: not to be made twice each time.
+        self._large: TTLCache[str, None] = TTLCache(_MOST_TARGETS, _LARGE_SECONDS)
+
+    def __call__(self, target: str, pairs: Sequence[tuple[str, str]], certificate: bytes | None) -> bytes | None:
+        """Give the whole response, or None: then it is to be answered in the ordinary way."""
+        asked = _asked(target) if len(target) <= _LONGEST_TARGET else None
+        # Whoever wants to see how things are decided is shown it by the ordinary way.
+        if asked is None or target in self._large or self._observer.log.enabled_for(DECISIONS):
+            return None
+        begin = self._observer.monotonic()
+        audit_id = _audit_id_of_plain(pairs)
+        if audit_id is None:
+            return None
+        user = "-"
+        if self._known is not None:
+            known = self._known(pairs, certificate, asked.info)
+            if known is None:
+                return None
+            user = known.name
+        made = self._probe(asked) if asked.query is None else self._metrics(asked, asked.query, audit_id)
+        if made is None:
+            return None
+        code, content_type, body = made
+        seconds = self._observer.monotonic() - begin
+        self._observer.note(
+            Answered(_METHOD, asked.path, target, code, seconds, len(body), audit_id, user, "", content_type)
+        )
+        return _response(code, content_type, body, audit_id)
+
+    def _probe(self, asked: _Target) -> _Made | None:
+        checks = self._probes.get(asked.path)
+        if checks is None or any(failure(check()) is not None for check in checks.values()):
+            return None
+        return 200, "text/plain; charset=utf-8", b"ok"
+
+    def _metrics(self, asked: _Target, query: CustomMetricQuery | ExternalMetricQuery, audit_id: str) -> _Made | None:
+        assert asked.row is not None
+        if not self._reader.waits_for_nobody(query):
+            return None
+        values: Sequence[Any]
+        try:
+            if isinstance(query, CustomMetricQuery):
+                values = self._reader.read_custom(query, audit_id=audit_id)
+            else:
+                values = self._reader.read_external(query, audit_id=audit_id)
+        except StatusError as error:
+            return error.code, JSON, encode(status_document(error))
+        if len(values) > _MOST_ITEMS:
+            self._large[asked.target] = None
+            return None
+        body = encode(asked.row.dump_list(values))
+        self._served[asked.row.group](values)
+        return 200, JSON, body
+
+
+@lru_cache(maxsize=_MOST_TARGETS)
+def _asked(target: str) -> _Target | None:
+    """Read a target, as the views do; the autoscaler sends the same ones again and again."""
+    path, _, query = target.partition("?")
+    if "pretty" in query:
+        return None
+    try:
+        info = request_info(_METHOD, path, query)
+        if path in _PROBES and not query:
+            return _Target(target, path, info)
+        segments = split_path(path)
+        row = api_version(segments[1], segments[2]) if len(segments) > 3 and segments[0] == "apis" else None
+        if row is None:
+            return None
+        return _Target(target, path, info, row, _PARSERS[row.group](segments[3:], parse_parameters(query)))
+    except StatusError:
+        return None
+
+
+def _audit_id_of_plain(pairs: Sequence[tuple[str, str]]) -> str | None:
+    """Give the audit id of a request for compact JSON; None for any other, or where a field is repeated."""
+    accept = agent = audit_id = None
+    for name, value in pairs:
+        if name == "ACCEPT":
+            if accept is not None:
+                return None
+            accept = value
+        elif name == "USER-AGENT":
+            if agent is not None:
+                return None
+            agent = value
+        elif name == "AUDIT-ID":
+            if audit_id is not None:
+                return None
+            audit_id = value
+    try:
+        media_type = negotiate(accept or "")
+    except NotAcceptableError:
+        return None
+    if media_type.name != JSON or wants_pretty("", agent or ""):
+        return None
+    return audit_id_of(audit_id or "")
+
+
+def _response(code: int, content_type: str, body: bytes, audit_id: str) -> bytes:
+    """Write the response as gunicorn and the views do together."""
+    head = (
+        f"HTTP/1.1 {_status_line(code)}\r\nServer: gunicorn\r\nDate: {_date(int(time.time()))}\r\n"
+        "Connection: keep-alive\r\n"
+        f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\nAudit-Id: {audit_id}\r\n{_COMMON}\r\n"
+    )
+    return head.encode("ascii") + body
+
+
+_COMMON = "".join(f"{name}: {value}\r\n" for name, value in COMMON_HEADERS.items())
+
+
+@lru_cache(maxsize=64)
+def _status_line(code: int) -> str:
+    # As Werkzeug writes it.
+    return f"{code} {HTTP_STATUS_CODES[code].upper()}"
+
+
+@lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)

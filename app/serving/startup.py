@@ -1,0 +1,41 @@
+"""What can be said of a configuration before anything runs: for the start, for `validate` and for a reload."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from app import registry
+from app.kube.authorities import authority_problems
+from app.serving.certificates import ensure_certificate
+from app.serving.ciphers import cipher_problems
+from app.serving.pairs import CertificateError, Pair, read_pair
+from app.settings import Settings
+
+__all__ = ["load", "load_certificate"]
+
+
+def load(environ: Mapping[str, str], content: bytes | None = None) -> tuple[Settings, list[str]]:
+    """Read the settings, and say what is wrong with all but the serving certificate.
+
+    `content` is what the file of --config holds, where it was read already.
+    """
+    settings, problems = Settings.load(environ, content)
+    problems += registry.check(settings.providers, settings.source.provider_line)
+    further = authority_problems(settings.authentication) + cipher_problems(settings.serving.tls_cipher_suites)
+    return settings, problems + [settings.source.placed(problem) for problem in further]
+
+
+def load_certificate(settings: Settings, *, make: bool) -> tuple[Pair | None, list[str]]:
+    """Read the serving certificate, and say what is wrong with it; where none is given, it may be made."""
+    serving = settings.serving
+    given = serving.tls_cert_file, serving.tls_private_key_file
+    if any(given) and not all(path and os.access(path, os.R_OK) for path in given):
+        # The settings say so already.
+        return None, []
+    if not any(given) and not make:
+        return None, []
+    try:
+        return read_pair(*ensure_certificate(serving)), []
+    except CertificateError as error:
+        return None, [settings.source.placed(problem) for problem in error.problems]

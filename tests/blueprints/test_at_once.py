@@ -1,0 +1,166 @@
+"""The short path: whatever it answers, the views would have answered the same, to the byte."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from werkzeug.test import Client
+
+from app.factory import MetricsServer
+from tests.conformance import recorded
+from tests.conformance.recorded import Answer
+from tests.conftest import asker
+
+V1BETA2 = "/apis/custom.metrics.k8s.io/v1beta2"
+BY_NAME = f"{V1BETA2}/namespaces/shop/pods/cart-0/packets-per-second"
+EXTERNAL = "/apis/external.metrics.k8s.io/v1beta1/namespaces/shop/my-external-metric"
+TIME = re.compile(rb'"timestamp":"[^"]*"')
+# Of every answer its own.
+OWN = ("date", "audit-id", "server", "connection")
+
+
+def at_once(server: MetricsServer, target: str, headers: dict[str, str]) -> tuple[Answer, dict[str, str]] | None:
+    """Ask as the worker does; the answer and its header fields."""
+    assert server.answer is not None
+    pairs = tuple((name.upper(), value) for name, value in headers.items())
+    made = server.answer(target, pairs, None)
+    if made is None:
+        return None
+    head, body = made.split(b"\r\n\r\n", 1)
+    status, *lines = head.decode().split("\r\n")
+    fields = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+    assert int(fields["content-length"]) == len(body)
+    return Answer(int(status.split()[1]), fields["content-type"], body), fields
+
+
+def same(server: MetricsServer, target: str, headers: dict[str, str]) -> bool:
+    """Hold the short path against the views; say whether it had an answer."""
+    found = at_once(server, target, headers)
+    if found is None:
+        return False
+    answer, fields = found
+    client = Client(server)
+    raw, _, query = target.partition("?")
+    target_of = {"RAW_URI": target, "PATH_INFO": raw, "QUERY_STRING": query}
+    response = client.open("/", headers=headers, environ_overrides=target_of)
+    expected = Answer(response.status_code, response.headers["Content-Type"], response.data)
+    assert (answer.status, answer.content_type) == (expected.status, expected.content_type)
+    assert TIME.sub(b"", answer.body) == TIME.sub(b"", expected.body)
+    assert {name: value for name, value in fields.items() if name not in OWN} == {
+        name.lower(): value for name, value in response.headers.items() if name.lower() not in OWN
+    }
+    return True
+
+
+@pytest.fixture(name="filled")
+def _filled(server: MetricsServer) -> MetricsServer:
+    recorded.write_all(asker(Client(server)))
+    return server
+
+
+@pytest.mark.parametrize("case", [case for case in recorded.cases() if case.values[0]["method"] == "GET"])
+def test_recorded_request_is_answered_the_same_or_left_to_the_views(
+    case: dict[str, Any], filled: MetricsServer
+) -> None:
+    same(filled, case["path"], case["headers"])
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "answered"),
+    [
+        pytest.param(BY_NAME, {}, True, id="a read by name"),
+        pytest.param(BY_NAME, {"Accept": "application/vnd.kubernetes.protobuf, */*"}, True, id="the autoscaler's"),
+        pytest.param(BY_NAME, {"Audit-Id": "a-1"}, True, id="with an audit id"),
+        pytest.param(BY_NAME.replace("cart-0", "cart-9"), {}, True, id="a value that is not there"),
+        pytest.param(f"{V1BETA2}/namespaces/shop/metrics/work-queue-length", {}, True, id="a namespace's metric"),
+        pytest.param(f"{EXTERNAL}?labelSelector=foo%3Dbar", {}, True, id="an external read"),
+        pytest.param("/livez", {}, True, id="a probe"),
+        pytest.param("/readyz", {}, True, id="the other probe"),
+        pytest.param("/readyz?verbose", {}, False, id="a probe that wants to know more"),
+        pytest.param(BY_NAME.replace("cart-0", "*"), {}, False, id="a read by selector may wait for the list"),
+        pytest.param(BY_NAME.replace("pods", "unknowns"), {}, False, id="an unknown resource may be looked up"),
+        pytest.param(f"{EXTERNAL}?labelSelector=!", {}, False, id="a wrong selector"),
+        pytest.param(f"{EXTERNAL}?pretty=1", {}, False, id="an indented answer"),
+        pytest.param(BY_NAME, {"User-Agent": "curl/8"}, False, id="to people's tools"),
+        pytest.param(BY_NAME, {"Accept": "application/yaml"}, False, id="another media type"),
+        pytest.param(BY_NAME, {"Accept": "text/html"}, False, id="no media type of ours"),
+        pytest.param(BY_NAME, {"Accept": "application/json", "accept": "*/*"}, False, id="two Accept fields"),
+        pytest.param(f"/{BY_NAME}", {}, False, id="an ambiguous path"),
+        pytest.param("/apis", {}, False, id="discovery"),
+        pytest.param("/metrics", {}, False, id="our own metrics"),
+    ],
+)
+def test_plain_reads_and_probes_are_answered_at_once(
+    filled: MetricsServer, target: str, headers: dict[str, str], answered: bool
+) -> None:
+    assert same(filled, target, headers) is answered
+
+
+def test_audit_id_is_the_clients_where_it_is_well_formed(filled: MetricsServer) -> None:
+    found = at_once(filled, BY_NAME, {"Audit-Id": "a-1"})
+    assert found is not None
+    assert found[1]["audit-id"] == "a-1"
+    other = at_once(filled, BY_NAME, {"Audit-Id": "not one"})
+    assert other is not None
+    assert other[1]["audit-id"] != "not one"
+
+
+def test_a_server_that_is_not_ready_says_why_in_the_ordinary_way(filled: MetricsServer) -> None:
+    filled.drain()
+    assert at_once(filled, "/readyz", {}) is None
+    assert at_once(filled, "/livez", {}) is not None
+
+
+def test_it_is_counted_as_any_other_request(filled: MetricsServer) -> None:
+    client = Client(filled)
+
+    def total() -> float:
+        lines = client.get("/metrics").text.splitlines()
+        counted = (
+            line for line in lines if line.startswith('apiserver_request_total{code="200"') and "v1beta2" in line
+        )
+        return sum(float(line.rpartition(" ")[2]) for line in counted)
+
+    before = total()
+    assert at_once(filled, BY_NAME, {}) is not None
+    assert total() == before + 1
+
+
+def test_a_long_answer_is_left_to_a_thread_from_then_on(server: MetricsServer) -> None:
+    client = Client(server)
+    for number in range(2001):
+        target = f"/write-metrics/external/namespaces/shop/long?labels=n%3D{number}"
+        assert client.post(target, data=b"1").status_code == 200, target
+    target = EXTERNAL.replace("my-external-metric", "long")
+    assert at_once(server, target, {}) is None
+    assert at_once(server, f"{target}?labelSelector=n%3D7", {}) is not None
+    assert at_once(server, target, {}) is None
+
+
+PARTS = st.sampled_from(
+    """apis custom.metrics.k8s.io external.metrics.k8s.io v1beta1 v1beta2 namespaces shop * %2A pods pod nodes metrics
+    cart-0 node-a packets-per-second work-queue-length . %2F watch status livez my-external-metric %C3%A4
+    deployments.apps unknowns""".split()  # noqa: SIM905 - easier to read
+)
+QUERIES = st.sampled_from(
+    """? ?labelSelector=foo%3Dbar ?labelSelector=foo ?fieldSelector=metadata.name%3Dcart-0 ?watch=1 ?a=b&a=c
+    ?metricLabelSelector=a%3Db ?labelSelector=%FF ?fieldSelector=x%3Dy""".split()  # noqa: SIM905
+)
+ROOTS = ["", V1BETA2, f"{V1BETA2}/namespaces/shop", "/apis/external.metrics.k8s.io/v1beta1/namespaces/shop"]
+TARGETS = st.builds(
+    lambda root, parts, query: f"{root}/{'/'.join(parts)}{query}",
+    st.sampled_from(ROOTS),
+    st.lists(st.one_of(PARTS, PARTS, PARTS, st.just("")), max_size=5),
+    st.one_of(st.just(""), QUERIES),
+)
+ACCEPTS = st.sampled_from(["", "*/*", "application/json", "application/yaml, */*;q=0.9", "text/html, */*;q=0.1"])
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(target=TARGETS, accept=ACCEPTS)
+def test_any_target_is_answered_the_same_or_left_to_the_views(filled: MetricsServer, target: str, accept: str) -> None:
+    same(filled, target, {"Accept": accept} if accept else {})
