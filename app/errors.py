@@ -13,6 +13,7 @@ StatusError
 ├── InternalServerError         500
 ├── BadGatewayError             502
 ├── ServiceUnavailableError     503
+│   └── MetricUnavailableError  (one metric's trouble, not its provider's)
 └── GatewayTimeoutError         504
 """
 
@@ -32,6 +33,7 @@ __all__ = [
     "InternalServerError",
     "MethodNotAllowedError",
     "MetricNotFoundError",
+    "MetricUnavailableError",
     "NotAcceptableError",
     "NotFoundError",
     "RequestTooLargeError",
@@ -177,6 +179,10 @@ class GatewayTimeoutError(StatusError):
 
     code = 504
     reason = "Timeout"
+
+
+class MetricUnavailableError(ServiceUnavailableError):
+    """One metric has no value at the moment, whatever its provider has besides: no failure of the provider."""
 
 
 # What the Status says for a failure that an HTTP library raised before our code ran (apimachinery

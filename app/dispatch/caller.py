@@ -12,7 +12,7 @@ from cachetools import TTLCache
 from app.dispatch.checking import WrongAnswerError, check_custom, check_external
 from app.dispatch.outcomes import Answer, Failed, FailureReason, MissingReason, Nothing, Outcome
 from app.dispatch.reads import CUSTOM, Read
-from app.errors import BadGatewayError, GatewayTimeoutError, NotFoundError, StatusError
+from app.errors import BadGatewayError, GatewayTimeoutError, MetricUnavailableError, NotFoundError, StatusError
 from app.model.clock import Clock
 from app.model.quantity import NotFiniteError
 from app.provider import Provider, RequestContext
@@ -69,6 +69,8 @@ class Caller:
             case NotFiniteError():
                 message = f"provider {self._name} has no sample of {read}: it is not a finite number"
                 return Nothing(MissingReason.NO_SAMPLE, message)
+            case MetricUnavailableError():
+                return Failed(FailureReason.NO_VALUE, error)
             case StatusError():
                 reason = FailureReason.REFUSED if error.code < 500 else FailureReason.UNAVAILABLE
                 return Failed(reason, error)

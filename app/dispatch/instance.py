@@ -26,6 +26,9 @@ from app.telemetry import ProviderFigures, ProviderLoad, ProviderMetrics
 
 __all__ = ["Instance"]
 
+# The client's mistake, or one metric's trouble: the provider is well.
+_NO_FAILURES = (FailureReason.REFUSED, FailureReason.NO_VALUE)
+
 
 class Instance:
     """One configured provider, and what the server guarantees for it."""
@@ -231,7 +234,7 @@ class Instance:
 
 def _failure(outcome: Outcome) -> str:
     """Give the sentence of a failure that is the provider's own, "" for all else."""
-    return outcome.error.message if isinstance(outcome, Failed) and outcome.reason is not FailureReason.REFUSED else ""
+    return outcome.error.message if isinstance(outcome, Failed) and outcome.reason not in _NO_FAILURES else ""
 
 
 def _last_seconds(kind: Substitute, seconds: float) -> float:

@@ -30,6 +30,8 @@ class FailureReason(StrEnum):
     WRONG_ANSWER = "wrong_answer"
     RAISED = "raised"
     UNAVAILABLE = "unavailable"
+    # Of one metric: the provider may have all others.
+    NO_VALUE = "no_value"
     # The client's own mistake, or nothing that it may see: no failure of the provider.
     REFUSED = "refused"
 

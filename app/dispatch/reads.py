@@ -14,6 +14,7 @@ from app.provider import CustomMetricsProvider, ExternalMetricsProvider, Request
 __all__ = ["CUSTOM", "EXTERNAL", "ExternalRead", "NameRead", "Read", "Request", "SelectorRead", "Values"]
 
 CUSTOM, EXTERNAL = "custom", "external"
+_NAMESPACES = GroupResource("namespaces")
 
 Values = Sequence[MetricValue] | Sequence[ExternalMetricValue]
 
@@ -56,7 +57,9 @@ class NameRead(NamedTuple):
     def fits(self, matcher: Matcher) -> bool:
         """Tell whether the read is one of those of a `match`."""
         info = self.info
-        return matcher.custom(self.name.namespace, info.group_resource, info.metric, self.metric_selector)
+        # A Namespace is in itself, as authorization has it too.
+        namespace = self.name.name if info.group_resource == _NAMESPACES else self.name.namespace
+        return matcher.custom(namespace, info.group_resource, info.metric, self.metric_selector)
 
     # Any: that the provider has this API was seen to when the instances were sorted.
     def ask(self, provider: CustomMetricsProvider | Any, context: RequestContext) -> Any:

@@ -92,21 +92,18 @@ class Router:
     def waits_for_nobody(self, query: CustomMetricQuery | ExternalMetricQuery) -> bool:
         """Whether a read is answered from memory for certain; one by selector may wait for the list of objects."""
         if isinstance(query, ExternalMetricQuery):
-            return all(each.at_once for each in self._table.external)
-        if query.name is None or not all(each.at_once for each in self._table.custom):
+            return _all_at_once(self._table.external, _external_read(query))
+        mapping = self._mapper.find(query.info.group_resource) if query.name is not None else None
+        if mapping is None:
             return False
-        return self._mapper.find(query.info.group_resource) is not None
+        info = CustomMetricInfo(mapping.group_resource, query.info.metric, query.info.namespaced)
+        return _all_at_once(self._table.custom, _custom_read(query, info))
 
     def read_custom(
         self, query: CustomMetricQuery, *, audit_id: str, user: UserInfo | None = None
     ) -> Sequence[MetricValue]:
         """Answer a read of a custom metric; a by-name answer has exactly one value. Raises StatusError."""
-        info = self._normalised(query.info)
-        read: Read
-        if query.name is not None:
-            read = NameRead(NamespacedName(query.namespace, query.name), info, query.metric_selector)
-        else:
-            read = SelectorRead(query.namespace, query.selector, info, query.metric_selector)
+        read = _custom_read(query, self._normalised(query.info))
         values: Sequence[MetricValue] = self._answer(read, self._table.custom, audit_id, user)
         if query.metric_label_selector is None:
             return values
@@ -116,7 +113,7 @@ class Router:
         self, query: ExternalMetricQuery, *, audit_id: str, user: UserInfo | None = None
     ) -> Sequence[ExternalMetricValue]:
         """Answer a read of an external metric; an unknown one has no values. Raises StatusError."""
-        read = ExternalRead(query.namespace, query.info, query.metric_selector)
+        read = _external_read(query)
         values: Sequence[ExternalMetricValue] = self._answer(read, self._table.external, audit_id, user)
         return values
 
@@ -178,6 +175,21 @@ class Router:
             # As if the routes were not there: no provider takes values.
             raise NotFoundError.for_path()
         return writable
+
+
+def _custom_read(query: CustomMetricQuery, info: CustomMetricInfo) -> NameRead | SelectorRead:
+    if query.name is not None:
+        return NameRead(NamespacedName(query.namespace, query.name), info, query.metric_selector)
+    return SelectorRead(query.namespace, query.selector, info, query.metric_selector)
+
+
+def _external_read(query: ExternalMetricQuery) -> ExternalRead:
+    return ExternalRead(query.namespace, query.info, query.metric_selector)
+
+
+def _all_at_once(instances: Sequence[Instance], read: Read) -> bool:
+    """Whether everybody who may be asked is one that can be asked at once."""
+    return all(each.at_once or not each.asked_for(read) for each in instances)
 
 
 def _echoing(value: MetricValue, query: CustomMetricQuery) -> MetricValue:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from app.provider import Clock, NotFoundError, ServiceUnavailableError, StatusError
+from app.provider import Clock, MetricUnavailableError, NotFoundError, StatusError
 from app.provider.functions import NAMESPACE_ALL, Declaration
 from providers.functions.samples import Content, ResultError
 
@@ -89,19 +89,19 @@ class Job:
     def content(self, clock: Clock) -> Content:
         """Give the last good content.
 
-        Raises ServiceUnavailableError where there is none, or it is too old, because of failures; NotFoundError where
+        Raises MetricUnavailableError where there is none, or it is too old, because of failures; NotFoundError where
         it is too old without one.
         """
         outcome = self.outcome
         max_age = self.declaration.max_age
         if outcome.content is None:
-            raise ServiceUnavailableError(self._never(outcome.failure))
+            raise MetricUnavailableError(self._never(outcome.failure))
         if max_age is None or clock.monotonic() - outcome.at_seconds <= max_age:
             return outcome.content
         old = f"the last value of {self} is from {_written(outcome.at)}, and is served for {max_age:g} s"
         if outcome.failure is None:
             raise NotFoundError(f"{old}: there is no newer one")
-        raise ServiceUnavailableError(f"{old}; since {_written(outcome.failure.since)} {outcome.failure.reason}")
+        raise MetricUnavailableError(f"{old}; since {_written(outcome.failure.since)} {outcome.failure.reason}")
 
     def _never(self, failure: Failure | None) -> str:
         if failure is not None:

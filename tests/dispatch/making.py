@@ -126,6 +126,7 @@ def instance(
     clock: Clock | None = None,
     telemetry: ProviderMetrics | None = None,
     most_waiting: int | None = None,
+    trusted: bool = False,
     **settings: Any,
 ) -> Instance:
     """An instance named `slow` unless told otherwise, with a clock that stands still."""
@@ -137,6 +138,7 @@ def instance(
         clock=clock or FakeClock(),
         logger=LOGGER,
         most_waiting=most_waiting,
+        trusted=trusted,
     )
 
 

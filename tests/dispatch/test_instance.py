@@ -10,11 +10,11 @@ import pytest
 
 from app.dispatch.instance import Instance
 from app.dispatch.outcomes import Failed, Nothing
-from app.dispatch.reads import Read
-from app.errors import ForbiddenError, MetricNotFoundError, ServiceUnavailableError
+from app.dispatch.reads import NameRead, Read
+from app.errors import ForbiddenError, MetricNotFoundError, MetricUnavailableError, ServiceUnavailableError
 from app.model import selectors
 from app.model.clock import SystemClock
-from app.provider import ExternalMetricInfo, UserInfo
+from app.provider import ExternalMetricInfo, NamespacedName, UserInfo
 from app.settings import BreakerSettings, MatchSettings, MetricPolicySettings, PolicySettings
 from tests.controlplane.waiting import wait_until
 from tests.dispatch.making import (
@@ -28,7 +28,7 @@ from tests.dispatch.making import (
     series,
     value_of,
 )
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, info
 
 QUICK = PolicySettings(timeout=0.05)
 OTHER_METRIC = OF_QUEUE._replace(info=ExternalMetricInfo("other"))
@@ -310,9 +310,10 @@ class TestBreaker:
         [
             pytest.param(MetricNotFoundError("pods", "rps"), id="not found"),
             pytest.param(ForbiddenError("not yours"), id="forbidden"),
+            pytest.param(MetricUnavailableError("not polled yet"), id="one metric has no value"),
         ],
     )
-    def test_what_the_client_did_wrong_is_no_failure(self, error: Exception) -> None:
+    def test_what_is_no_failure_of_the_provider_leaves_the_breaker_closed(self, error: Exception) -> None:
         def refuse(_: Any) -> Any:
             raise error
 
@@ -349,3 +350,11 @@ def test_reads_that_an_instance_is_asked_for(match: tuple[MatchSettings, ...], r
     asked = instance(Scripted(lambda _: value_of()), match=match)
     every = [BY_NAME, BY_SELECTOR, OF_QUEUE] + ([NARROWED] if match and match[0].label else [])
     assert [read for read in every if asked.asked_for(read)] == reads
+
+
+def test_metric_of_a_namespace_is_in_that_namespace() -> None:
+    """Its path has none but the object's own name."""
+    read = NameRead(NamespacedName("", "shop"), info("namespaces", "work", namespaced=False), selectors.parse(""))
+    for namespaces, fits in ((("shop",), True), (("team-*",), False)):
+        asked = instance(Scripted(lambda _: value_of()), match=(MatchSettings(namespaces=namespaces),))
+        assert asked.asked_for(read) is fits

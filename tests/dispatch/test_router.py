@@ -213,3 +213,37 @@ def test_user_is_wanted_as_soon_as_one_provider_wants_it() -> None:
     assert asked.wants_user
     read_external(asked, user=UserInfo("ann"))
     assert seen == [UserInfo("ann")]
+
+
+SHOP, OTHERS = MatchSettings(namespaces=("shop",)), MatchSettings(namespaces=("team-*",))
+
+
+@pytest.mark.parametrize(
+    ("instances", "path", "expected"),
+    [
+        pytest.param([(True, True, ())], "pods/cart-0/rps", True, id="from memory, and believed"),
+        pytest.param([(True, False, ())], "pods/cart-0/rps", False, id="from memory, and not believed"),
+        pytest.param([(False, True, ())], "pods/cart-0/rps", False, id="not from memory"),
+        pytest.param([(True, True, ())], "pod/cart-0/rps", True, id="by the singular"),
+        pytest.param([(True, True, ())], "pods/*/rps", False, id="by selector: the list of objects may be waited for"),
+        pytest.param([(True, True, ())], "unknowns/cart-0/rps", False, id="an unknown resource may be looked up"),
+        pytest.param([(True, True, ()), (False, True, ())], "pods/cart-0/rps", False, id="one of two is not"),
+        pytest.param([(True, True, ()), (False, True, OTHERS)], "pods/cart-0/rps", True, id="the other is not asked"),
+        pytest.param([(True, True, ()), (False, True, SHOP)], "pods/cart-0/rps", False, id="the other is asked"),
+    ],
+)
+def test_reads_that_wait_for_nobody(instances: list[tuple[bool, bool, Any]], path: str, expected: bool) -> None:
+    """They may be answered on the worker's loop: so nobody's word but our own is taken for it."""
+    made = [
+        instance(Scripted(lambda _: [], from_memory=from_memory), trusted=trusted, match=(match,) if match else ())
+        for from_memory, trusted, match in instances
+    ]
+    query = parse_custom_metric(("namespaces", "shop", *path.split("/")), {})
+    assert router_of(*made).waits_for_nobody(query) is expected
+
+
+def test_external_reads_wait_for_nobody_either() -> None:
+    query = parse_external_metric(("namespaces", "shop", "queue"), {})
+    for per_user, expected in ((False, True), (True, False)):
+        provider = Scripted(lambda _: [], from_memory=True, per_user=per_user)
+        assert router_of(instance(provider, trusted=True)).waits_for_nobody(query) is expected
