@@ -21,6 +21,7 @@ from benchmarks.attacks import crowd, measure_attacks
 from benchmarks.cluster import make_pods, make_token
 from benchmarks.cpu import cpu_seconds
 from benchmarks.errors import BenchmarkError
+from benchmarks.faults import measure_faults
 from benchmarks.fetch import ensure_wrk
 from benchmarks.figures import Sample
 from benchmarks.functions import measure_functions
@@ -85,6 +86,8 @@ def _run(plan: Plan) -> None:
         rows += measure_attacks(peers, token, WORKS[0].path, rounds=plan.attack_rounds)
     _say("Polling 10,000 functions, without a control plane.")
     rows += measure_functions(smoke=plan is SMOKE)
+    _say("Breaking one of two providers.")
+    rows += measure_faults(wrk, smoke=plan is SMOKE)
     versions = {"kubernetes": binaries.version, "custom-metrics-apiserver": adapter.parent.name, "wrk": wrk.version}
     machine, notes = report.machine(versions), _notes(plan, load_average)
     report.write(machine, notes, rows)
