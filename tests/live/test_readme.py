@@ -62,10 +62,10 @@ def test_curl_lines_work_in_their_order(embedded: LiveServer) -> None:
 
 
 def python_of(page: str) -> dict[str, Any]:
-    """Run the Python of a page, and give what it defines."""
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    """Run the Python of a page, block by block, and give what it defines."""
     names: dict[str, Any] = {}
-    exec(code, names)  # noqa: S102 - our own page
+    for code in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL):
+        exec(code, names)  # noqa: S102 - our own page
     return names
 
 
@@ -77,6 +77,13 @@ def test_ten_lines_of_the_readme_are_a_provider() -> None:
     assert str(value.value) == "12"
     with pytest.raises(MetricNotFoundError, match="the metric open-sessions for pods x"):
         provider.get_metric_by_name(request_context(), NamespacedName("default", "x"), asked, EVERYTHING)
+
+
+def test_functions_of_the_readme_are_metrics() -> None:
+    """One is polled, the other is called when it is asked."""
+    depth, sessions = (each.declaration for each in python_of("README.md")["metrics"].registrations)
+    assert (depth.name, depth.trigger is not None) == ("queue-depth", True)
+    assert (sessions.name, sessions.trigger) == ("open-sessions", None)
 
 
 def test_options_of_the_providers_page_are_loaded() -> None:

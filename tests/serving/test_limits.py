@@ -183,8 +183,8 @@ class TestAnswers:
             for client in clients:
                 client.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
             began = time.monotonic()
-            # There are 64 threads.
-            assert max(_probe(hurried) for _ in range(20)) < 1
+            # There are 64 threads, and one that waited for a reader would make this three seconds.
+            assert max(_probe(hurried) for _ in range(20)) < 2.5
             # Three seconds, and one for the tick of the loop.
             wait_for(lambda: time.monotonic() - began > 4, "the deadline")
             for client in clients:
@@ -195,7 +195,7 @@ class TestAnswers:
             client.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             first = client.recv(1000)
             # As long as others get their answers, at least: this one waits in memory.
-            assert _probe(hurried) < 1
+            assert _probe(hurried) < 2.5
             assert (first + read_all(client)).endswith(b"\r\n\r\n" + b"x" * 5_000_000)
 
     def test_what_follows_a_slow_answer_is_answered_too(self, hurried: Server) -> None:
@@ -241,7 +241,7 @@ class TestConnections:
         with ExitStack() as stack:
             for _ in range(30):
                 stack.enter_context(small.plain()).sendall(b"\x16\x03\x01\x02")
-            assert _probe(small) < 1
+            assert _probe(small) < 2.5
 
     def test_request_under_way_is_kept_and_the_next_waits_for_it(self, small: Server) -> None:
         with ExitStack() as stack:
@@ -284,6 +284,31 @@ def test_limit_of_open_files_is_raised_or_kept(
     assert "cannot accept" not in served.logged()
 
 
+# Its `stop` opens files while a request is still under way.
+OPENING = """
+import os, pathlib, time
+
+FOLDER = pathlib.Path(os.environ["TEST_FOLDER"])
+
+class App:
+    def stop(self):
+        files = [open(FOLDER / f"file{number}", "w+b", 0) for number in range(20)]
+        (FOLDER / "release").touch()
+        time.sleep(0.3)
+        (FOLDER / "spoiled").write_text(str([file.name for file in files if os.fstat(file.fileno()).st_size]))
+
+    def __call__(self, environ, start_response):
+        if environ["PATH_INFO"] == "/held":
+            (FOLDER / "held").touch()
+            while not (FOLDER / "release").exists():
+                time.sleep(0.01)
+        start_response("200 OK", [("Content-Length", "5")])
+        return [b"hello"]
+
+app = App()
+"""
+
+
 class TestStopping:
     def test_drain_says_so_first_then_serves_on_and_then_refuses(self, start: Callable[..., Server]) -> None:
         served = start(environ={"METRICS_APISERVER_SHUTDOWN_DELAY_DURATION": "2s"}).wait_until_ready()
@@ -311,6 +336,15 @@ class TestStopping:
         # At once, without the delay.
         served.process.send_signal(signal.SIGQUIT)
         assert served.process.wait(10) == 0
+
+    def test_thread_that_comes_back_late_writes_into_nobodys_file(self, start: Callable[..., Server]) -> None:
+        """What the application opens while it stops has the descriptors that the loop has closed."""
+        served = start("--graceful-timeout=2", application=OPENING).wait_until_ready()
+        with served.connect() as client:
+            client.sendall(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+            wait_for(lambda: (served.folder / "held").exists(), "the request")
+            served.stop()
+        assert (served.folder / "spoiled").read_text() == "[]"
 
 
 def _is_refused(server: Server) -> bool:

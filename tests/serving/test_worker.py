@@ -394,7 +394,7 @@ class TestSlowClients:
             slowest = max(_probe(server) for _ in range(10))
             print(f"{attack.name}: slowest of 10 probes {slowest * 1000:.0f} ms")
             # A thread that waits for one of them would make this two seconds at least.
-            assert slowest < 1.0
+            assert slowest < 1.8
             seconds = CLOSED_AFTER[attack.name]
             if seconds is None:
                 return
