@@ -6,6 +6,7 @@ identity or a decision that is not cached, any error) is left to them.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import formatdate
@@ -48,6 +49,11 @@ _PARSERS = {CUSTOM_METRICS: parse_custom_metric, EXTERNAL_METRICS: parse_externa
 _MOST_ITEMS = 2000
 _MOST_TARGETS = 4096
 _LONGEST_TARGET = 1024
+# Parameters, requirements and their values: a target has room for hundreds, which take a hundred times its length.
+# It is read, and kept, before anybody knows who asks.
+_MOST_PARTS = 32
+_PART = re.compile(r"[&,]|%2c", re.IGNORECASE)
+_LONGEST_ACCEPT = 512
 _LARGE_SECONDS = 60.0
 
 _Made = tuple[int, str, bytes]
@@ -159,7 +165,7 @@ class AtOnce:
 def _asked(target: str) -> _Target | None:
     """Read a target, as the views do; the autoscaler sends the same ones again and again."""
     path, _, query = target.partition("?")
-    if "pretty" in query:
+    if "pretty" in query or len(_PART.findall(query)) > _MOST_PARTS:
         return None
     try:
         info = request_info(_METHOD, path, query)
@@ -190,6 +196,9 @@ def _audit_id_of_plain(pairs: Sequence[tuple[str, str]]) -> str | None:
             if audit_id is not None:
                 return None
             audit_id = value
+    # A long one is not kept when it is read, and takes milliseconds.
+    if accept is not None and len(accept) > _LONGEST_ACCEPT:
+        return None
     try:
         media_type = negotiate(accept or "")
     except NotAcceptableError:
@@ -215,7 +224,7 @@ _COMMON = "".join(f"{name}: {value}\r\n" for name, value in COMMON_HEADERS.items
 @lru_cache(maxsize=64)
 def _status_line(code: int) -> str:
     # As Werkzeug writes it.
-    return f"{code} {HTTP_STATUS_CODES[code].upper()}"
+    return f"{code} {HTTP_STATUS_CODES.get(code, 'unknown').upper()}"
 
 
 @lru_cache(maxsize=2)

@@ -138,7 +138,8 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
         for conn in self._peers:
             self._drop(conn)
         self.poller.close()
-        queue.close()
+        # The queue stays open until the process ends: a thread that comes back late wakes it, and would write into
+        # whatever had its descriptor by then.
         for listener in self.sockets:
             listener.close()
 
@@ -174,13 +175,13 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
         self._accepting = enabled
 
     def accept(self, listener: Any) -> None:
-        """Accept what has come; where there is no room, the peer that has been silent for longest gives way.
+        """Accept what has come; where there is no room, a peer that is silent, or does not read, gives way.
 
         Where each has a request under way, what comes stays in the backlog until the next tick.
         """
         for _ in range(_ACCEPTS):
             full = self.nr_conns >= self.worker_connections
-            oldest = self._peers.longest() if full else None
+            oldest = self._peers.to_give_way() if full else None
             if full and oldest is None:
                 self.set_accept_enabled(False)
                 break
@@ -228,8 +229,9 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
 
     def _go(self, conn: Connection, step: Callable[..., None] | None = None, *results: Any) -> None:
         """Take a connection's next step; what fails is its end, and nobody else's."""
-        if conn.closed:
-            # To make room, while its event or its thread's answer was on the way.
+        # Closed to make room, while its event or its thread's answer was on the way; or `_read_on` has read what its
+        # event was for in the same turn, and a thread has the connection by now.
+        if conn.closed or (step is None and not conn.event):
             return
         try:
             (step or conn.step)(conn, *results)
@@ -281,8 +283,12 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
                 self._on(self.tpool, partial(self.handle, conn), conn, self.finish_request)
 
     def _read_on(self, conn: Connection) -> None:
-        """Go on with what is here already, unless its event came first, and a thread has the connection by now."""
-        if conn.event:
+        """Go on with what is here already, unless its event came first.
+
+        A thread may have the connection by now, or an answer that it does not read.
+        """
+        conn.due = False
+        if conn.event and conn.step == self._read:
             self._read(conn)
 
     def _answered(self, conn: Connection) -> bool:
@@ -298,18 +304,23 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
         conn.requests += 1
         conn.sock.answer(head, made)
         conn.keep = True
-        conn.deadline = time.monotonic() + self.options.deadlines.answer
+        conn.moved = time.monotonic()
+        conn.deadline = conn.moved + self.options.deadlines.answer
         return True
 
     def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
         """Send the answer that a thread has made."""
         conn.keep = bool(fs.result())
-        conn.deadline = time.monotonic() + self.options.deadlines.answer
+        conn.moved = time.monotonic()
+        conn.deadline = conn.moved + self.options.deadlines.answer
         self._write(conn)
 
     def _write(self, conn: Connection) -> None:
         """Go on with an answer; after it comes the next request, or the end."""
+        before = conn.sock.unsent
         event = conn.sock.write()
+        if conn.sock.unsent < before:
+            conn.moved = time.monotonic()
         self._count_unsent(conn, conn.sock.unsent)
         if event:
             self._peers.wait(conn, event, self._write)
@@ -317,8 +328,9 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
             conn.idle = True
             seconds = self.cfg.keepalive if self.alive else _LINGER_SECONDS
             self._peers.wait(conn, selectors.EVENT_READ, self._read, seconds=seconds)
-            if conn.sock.readable:
+            if conn.sock.readable and not conn.due:
                 # In its turn: a client that sends one request after the other keeps nobody waiting.
+                conn.due = True
                 self.method_queue.defer(self._go, conn, self._read_on)
         else:
             self._part(conn)

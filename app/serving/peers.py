@@ -15,6 +15,9 @@ from app.serving.connection import Deadlines, TLSConnection
 
 __all__ = ["Connection", "Peers", "host_of"]
 
+# Who takes nothing of its answer for so long is not reading it.
+_STALLED_SECONDS = 1.0
+
 
 class Connection(gthread.TConn):  # type: ignore[misc]  # gunicorn ships no types
     """gunicorn's connection, wrapped in TLS from the start."""
@@ -31,9 +34,13 @@ class Connection(gthread.TConn):  # type: ignore[misc]  # gunicorn ships no type
         self.deadline = 0.0
         # Whether it has been answered, and has not begun another request yet.
         self.idle = False
+        # Whether the loop is to read on although no event may come: the next request is here already.
+        self.due = False
         self.requests = 0
         # Whether it lives on after the answer that is being written, and how much of that is counted as unsent.
         self.keep = False
+        # When a part of it was last taken.
+        self.moved = 0.0
         self.counted = 0
         self.closed = False
 
@@ -92,9 +99,16 @@ class Peers:
         now = time.monotonic()
         return [conn for conn in self._waiting if conn.deadline <= now]
 
-    def longest(self) -> Connection | None:
-        """Give the one that has waited longest without having an answer under way."""
-        return next((conn for conn in self._waiting if not conn.sock.unsent), None)
+    def to_give_way(self) -> Connection | None:
+        """Give the one that has been silent for longest; if each has an answer to read, the one that reads least.
+
+        None while all of them read.
+        """
+        silent = next((conn for conn in self._waiting if not conn.sock.unsent), None)
+        if silent is not None or not self._waiting:
+            return silent
+        slowest = min(self._waiting, key=lambda conn: conn.moved)
+        return slowest if slowest.moved < time.monotonic() - _STALLED_SECONDS else None
 
 
 def host_of(address: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client
 
+from app.blueprints.at_once import _asked
 from app.factory import MetricsServer
 from tests.conformance import recorded
 from tests.conformance.recorded import Answer
@@ -84,11 +86,16 @@ def test_recorded_request_is_answered_the_same_or_left_to_the_views(
         pytest.param(BY_NAME.replace("cart-0", "*"), {}, False, id="a read by selector may wait for the list"),
         pytest.param(BY_NAME.replace("pods", "unknowns"), {}, False, id="an unknown resource may be looked up"),
         pytest.param(f"{EXTERNAL}?labelSelector=!", {}, False, id="a wrong selector"),
+        pytest.param(f"{EXTERNAL}?labelSelector=foo{'%2Cfoo' * 32}", {}, True, id="a long selector"),
+        pytest.param(f"{EXTERNAL}?labelSelector=foo{'%2Cfoo' * 33}", {}, False, id="one that is too long to be kept"),
+        pytest.param(f"{EXTERNAL}?labelSelector=foo{',foo' * 33}", {}, False, id="the same, not encoded"),
+        pytest.param(f"{EXTERNAL}?labelSelector=foo{'&a=b' * 33}", {}, False, id="many parameters"),
         pytest.param(f"{EXTERNAL}?pretty=1", {}, False, id="an indented answer"),
         pytest.param(BY_NAME, {"User-Agent": "curl/8"}, False, id="to people's tools"),
         pytest.param(BY_NAME, {"Accept": "application/yaml"}, False, id="another media type"),
         pytest.param(BY_NAME, {"Accept": "text/html"}, False, id="no media type of ours"),
         pytest.param(BY_NAME, {"Accept": "application/json", "accept": "*/*"}, False, id="two Accept fields"),
+        pytest.param(BY_NAME, {"Accept": "a/b," * 200 + "*/*"}, False, id="a long Accept field"),
         pytest.param(f"/{BY_NAME}", {}, False, id="an ambiguous path"),
         pytest.param("/apis", {}, False, id="discovery"),
         pytest.param("/metrics", {}, False, id="our own metrics"),
@@ -98,6 +105,24 @@ def test_plain_reads_and_probes_are_answered_at_once(
     filled: MetricsServer, target: str, headers: dict[str, str], answered: bool
 ) -> None:
     assert same(filled, target, headers) is answered
+
+
+def test_targets_of_strangers_take_little_room() -> None:
+    """They are read, and kept, before anybody knows who asks."""
+    selector = ",".join("abcdefghij"[number % 10] for number in range(440))
+
+    def read(number: int) -> None:
+        _asked(f"{V1BETA2}/namespaces/shop/pods/*/m?labelSelector={selector},z{number}")
+
+    read(0)
+    tracemalloc.start()
+    try:
+        for number in range(1, 101):
+            read(number)
+        assert tracemalloc.get_traced_memory()[0] < 100 * 16_384
+    finally:
+        tracemalloc.stop()
+        _asked.cache_clear()
 
 
 def test_audit_id_is_the_clients_where_it_is_well_formed(filled: MetricsServer) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import selectors
 import ssl
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
+from app.serving.loop import LoopWorker
 from tests.serving.conftest import Server, headers, read_all, read_response, wait_for
 
 QUICK = b"GET /quick HTTP/1.1\r\nHost: x\r\nX-Remote-Group: a\r\nX-Remote-Group: b\r\n\r\n"
@@ -33,6 +37,58 @@ def test_a_thousand_in_a_row_are_answered_in_order_and_others_meanwhile(server: 
         busy.sendall(requests + LAST)
         assert server.request("/hello").endswith(b"hello")
         assert read_all(busy).count(b"/quick0") == 1000
+
+
+ALONE = """
+import time
+
+class App:
+    def answer(self, target, pairs, certificate):
+        if target != "/quick":
+            return None
+        return b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\nConnection: keep-alive\\r\\n\\r\\n"
+
+    def __call__(self, environ, start_response):
+        connection = environ["gunicorn.socket"]
+        connection.inside = getattr(connection, "inside", 0) + 1
+        time.sleep(0.1)
+        body = b"hello" if connection.inside == 1 else b"two at once"
+        connection.inside -= 1
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+app = App()
+"""
+
+
+def test_a_connection_has_one_thread_whatever_is_in_it_and_on_its_way(start: Callable[..., Server]) -> None:
+    """What is here already and the event of what comes after it meet in one turn of the loop, in this order."""
+    served = start(application=ALONE).wait_until_ready()
+    for _ in range(3):
+        received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = served.trust().wrap_bio(received, sent, server_hostname="localhost")
+        with served.plain() as client:
+            while not _shaken(tls):
+                client.sendall(sent.read())
+                received.write(client.recv(1 << 16))
+            # In one packet with the end of the handshake, whose thread wakes the loop first from then on.
+            for record in (QUICK * 2, QUICK + SLOW, SLOW, LAST):
+                tls.write(record)
+            client.sendall(sent.read())
+            received.write(read_all(client))
+        answers = tls.read(1 << 16)
+        while received.pending:
+            answers += tls.read(1 << 16)
+        assert answers.count(b"HTTP/1.1 200 OK") == 6
+        assert (answers.count(b"hello"), answers.count(b"two at once")) == (3, 0)
+
+
+def _shaken(tls: ssl.SSLObject) -> bool:
+    try:
+        tls.do_handshake()
+    except ssl.SSLWantReadError:
+        return False
+    return True
 
 
 def test_a_request_whose_head_is_not_plain_takes_a_thread(server: Server) -> None:
@@ -73,6 +129,24 @@ def test_a_stopping_worker_tells_its_clients_to_go_elsewhere(start: Callable[...
     # The master is in its stop already, and hears of no other signal.
     served.process.kill()
     served.process.wait()
+
+
+def test_what_is_deferred_meets_an_answer_that_is_half_written() -> None:
+    """The event came first, and the next answer waits for its peer: it has to go on waiting for that."""
+
+    class Peers:
+        def wait(self, conn: Any, event: int, step: Callable[..., None], **_: object) -> None:
+            conn.event, conn.step = event, step
+
+    worker = LoopWorker.__new__(LoopWorker)
+    worker.cfg, worker._peers, worker._unsent = SimpleNamespace(limit_request_line=8190), Peers(), 0
+    sock = SimpleNamespace(
+        unsent=1, left=False, write=lambda: selectors.EVENT_WRITE, read_head=lambda _: selectors.EVENT_READ
+    )
+    conn = SimpleNamespace(sock=sock, closed=False, idle=False, counted=0, due=True)
+    worker._write(conn)
+    worker._go(conn, worker._read_on)
+    assert (conn.event, conn.step, conn.due) == (selectors.EVENT_WRITE, worker._write, False)
 
 
 class Answers:

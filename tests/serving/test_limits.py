@@ -243,6 +243,16 @@ class TestConnections:
                 stack.enter_context(small.plain()).sendall(b"\x16\x03\x01\x02")
             assert _probe(small) < 2.5
 
+    def test_clients_that_do_not_read_give_way_too(self, small: Server) -> None:
+        """Twelve seconds are the deadline of an answer: nobody else has to wait for that."""
+        with ExitStack() as stack:
+            for _ in range(10):
+                client = stack.enter_context(small.connect())
+                client.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+            began = time.monotonic()
+            assert small.request("/hello").endswith(b"hello")
+            assert time.monotonic() - began < 6
+
     def test_request_under_way_is_kept_and_the_next_waits_for_it(self, small: Server) -> None:
         with ExitStack() as stack:
             clients = [stack.enter_context(small.connect()) for _ in range(10)]
