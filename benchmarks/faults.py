@@ -24,18 +24,20 @@ from benchmarks.figures import significant
 from benchmarks.wrk import Wrk
 from tests.live.server import LiveServer, send
 
-__all__ = ["main", "measure_faults"]
+__all__ = ["main", "measure_faults", "providers_module"]
 
 API = "/apis/external.metrics.k8s.io/v1beta1/namespaces/default"
 FAULTS = {
     "hangs": "threading.Event().wait()",
-    "is slow": "time.sleep(1)",
+    "is slow": "time.sleep(1); return [value(7)]",
     "raises": "raise RuntimeError('broken')",
     "has nothing": "return []",
     "gives NaN": "return [value(float('nan'))]",
+    "gives old samples": "return [OLD]",
+    "gives doubles": "return [value(7), value(7)]",
     "gives the wrong type": "return 7",
     "gives 100,000 items": "return HUGE",
-    "flaps": "raise RuntimeError('broken') if next(COUNT) % 2 else TimeoutError",
+    "flaps": "if next(COUNT) % 2: raise RuntimeError('broken')\n        return [value(7)]",
 }
 PROVIDER = """
 import datetime, itertools, threading, time
@@ -47,6 +49,7 @@ NOW = datetime.datetime.now(datetime.UTC)
 def value(number, **labels):
     return ExternalMetricValue("m", datetime.datetime.now(datetime.UTC), Quantity.of(number), labels)
 
+OLD = ExternalMetricValue("m", NOW - datetime.timedelta(days=1), Quantity.of(7), {})
 HUGE = [ExternalMetricValue("m", NOW, Quantity.of(n), {"n": str(n)}) for n in range(100_000)]
 
 class Good(ExternalMetricsProvider):
@@ -59,7 +62,7 @@ class Broken(ExternalMetricsProvider):
 """
 CONFIG = """
 providers:
-  - {name: broken, kind: broken, match: {metrics: ["broken-*"]}}
+  - {name: broken, kind: broken, match: {metrics: ["broken-*"]}, onNotFound: stop, maxAge: 1h}
   - {name: good, kind: good}
 """
 # Who reads the broken one: so many clients, each with so many seconds between two reads.
@@ -85,9 +88,13 @@ def main() -> int:
 def measure_faults(wrk: Wrk, *, smoke: bool) -> list[dict[str, Any]]:
     """Give a row for each fault: the good one's p99, in quiet ones of the same round."""
     rounds, seconds = (1, 2) if smoke else (5, 4)
-    with tempfile.TemporaryDirectory(prefix="metrics-apiserver-faults-") as name, _server(Path(name)) as server:
-        wrk.load(f"{server.url}{API}/good", {}, connections=CONNECTIONS, seconds=1)
-        return [_row(server, wrk, fault, rounds=rounds, seconds=seconds) for fault in FAULTS]
+    rows = []
+    for fault in FAULTS:
+        # A server for each: an open breaker, or slots that hang, would keep the next fault from being asked.
+        with tempfile.TemporaryDirectory(prefix="metrics-apiserver-faults-") as name, _server(Path(name)) as server:
+            wrk.load(f"{server.url}{API}/good", {}, connections=CONNECTIONS, seconds=1)
+            rows.append(_row(server, wrk, fault, rounds=rounds, seconds=seconds))
+    return rows
 
 
 def _row(server: LiveServer, wrk: Wrk, fault: str, *, rounds: int, seconds: int) -> dict[str, Any]:
@@ -100,6 +107,12 @@ def _row(server: LiveServer, wrk: Wrk, fault: str, *, rounds: int, seconds: int)
     found = significant(statistics.median(ratios))
     row = {"work": f"reads beside a provider that {fault}", "measure": "p99, in quiet ones", "ours": found}
     return row | {"go": None, "ratio": None, "goal": GOAL, "met": found <= GOAL}
+
+
+def providers_module() -> str:
+    """Write the module of both providers: the broken one has a method for each fault."""
+    methods = [f"    def {_method(fault)}(self):\n        {does}\n" for fault, does in FAULTS.items()]
+    return "\n".join([PROVIDER, *methods])
 
 
 def _method(fault: str) -> str:
@@ -139,8 +152,7 @@ def _server(folder: Path) -> Iterator[LiveServer]:
         "[metrics_apiserver.providers]\ngood = faults_of_benchmark:Good\nbroken = faults_of_benchmark:Broken\n"
     )
     (metadata / "entry_points.txt").write_text(entry_points, encoding="utf-8")
-    methods = [f"    def {_method(fault)}(self):\n        {does}\n" for fault, does in FAULTS.items()]
-    (folder / "faults_of_benchmark.py").write_text("\n".join([PROVIDER, *methods]), encoding="utf-8")
+    (folder / "faults_of_benchmark.py").write_text(providers_module(), encoding="utf-8")
     (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
     server = LiveServer(folder, f"--config={folder / 'config.yaml'}", environ={"PYTHONPATH": str(folder)})
     try:

@@ -99,7 +99,8 @@ class _MatchSchema(_Keys):
         )
     )
 
-    @validates_schema
+    # Also beside a problem of another key: all are told at once.
+    @validates_schema(skip_on_field_errors=False)
     def _can_fit(self, data: Mapping[str, Any], **_: Any) -> None:
         if data.get("api") == "external" and "resources" in data:
             raise ValidationError("An external metric belongs to no resource.", "resources")

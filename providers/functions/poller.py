@@ -233,9 +233,10 @@ class Poller:
         state, job.state = job.state, State.IDLE
         if job.cancelled or not self._running:
             return
+        late = state is State.OVERDUE or self._clock.monotonic() > job.deadline
         if state is State.OVERDUE:
             self._logger.info("%s: its function has returned at last, and may run again", job)
-        elif self._clock.monotonic() > job.deadline:
+        elif late:
             self._failed(job, TimeoutError(), f"its function does not return within {job.seconds:g} s")
         elif isinstance(content, BaseException):
             self._failed(job, content, explain(content))
@@ -245,6 +246,9 @@ class Poller:
         if job.again:
             job.again = False
             self._queue(job, self._clock.monotonic())
+        elif late and job.declaration.period is None:
+            # No next poll comes by itself: what the event told would never be learned.
+            self._retry(job)
 
     def _ended(self, job: Job, *, ok: bool) -> None:
         self._metrics.ended(ok=ok)

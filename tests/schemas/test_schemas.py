@@ -179,3 +179,12 @@ def test_yaml_and_json_read_back_as_the_same_document(document: Any) -> None:
 def test_yaml_quotes_text_that_looks_like_something_else(text: str) -> None:
     """In double quotes, as Go writes it."""
     assert encode({"value": text}, media_type=YAML) == f'value: "{text}"\n'.encode()
+
+
+@pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 2000, 2500])
+def test_long_list_is_written_as_a_short_one_is(count: int) -> None:
+    """Piece by piece, and to the byte what it would be at once."""
+    document = {"kind": "List", "metadata": {}, "items": [{"n": number, "text": '"]}'} for number in range(count)]}
+    assert encode(document) == json.dumps(document, separators=(",", ":")).encode() + b"\n"
+    turned = {"items": document["items"], "kind": "List"}
+    assert encode(turned) == json.dumps(turned, separators=(",", ":")).encode() + b"\n"

@@ -189,6 +189,11 @@ def test_problem(tmp_path: Path, key: str, problem: str) -> None:
             f"{ENTRY}- {{kind: x,\n   name: a}}\n", ["FILE:5: providers: the name a is given twice"], id="a name twice"
         ),
         pytest.param(
+            f"{ENTRY}  match: {{api: both, label: a b}}\n",
+            ["FILE:4: providers[0].match.api: Must be one of", "FILE:4: providers[0].match.label: Not a label's key"],
+            id="a rule with two wrong keys",
+        ),
+        pytest.param(
             f"{ENTRY}  typo: 1\n- {{kind: x, name: a, cache: 1}}\n",
             [
                 "FILE:4: providers[0].typo: There is no such key.",

@@ -233,6 +233,18 @@ class TestRaisesBesideOthers(Kit):
             return super().get_external_metric(*arguments)
 
 
+class TestHangsForOneName(Kit):
+    """A read that never comes back, however much time it has."""
+
+    patience = 0.5
+
+    class provider_class(Good):  # noqa: N801
+        def get_external_metric(self, ctx: Any, namespace: Any, metric_selector: Any, info: Any) -> Any:
+            if info.metric != "depth":
+                threading.Event().wait()
+            return super().get_external_metric(ctx, namespace, metric_selector, info)
+
+
 class TestListsByAsking(Kit):
     """The listing asks the backend."""
 

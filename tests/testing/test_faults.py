@@ -156,6 +156,11 @@ REFUSED = {
             id="an error where two read at once",
         ),
         pytest.param(
+            "TestHangsForOneName",
+            {"test_unknown_external_metric_is_an_empty_list": "with enough time is still under way after 0.5 s"},
+            id="a read that never comes back",
+        ),
+        pytest.param(
             "TestListsByAsking",
             {"test_list_of_custom_metrics_is_made_from_memory": "list_all_metrics uses a connection"},
             id="a listing that asks the backend",

@@ -52,7 +52,7 @@ class CustomMetricsConformance(ProviderConformance):
 
     def _reads(self, provider: Provider, ctx: RequestContext) -> CustomReads:
         assert isinstance(provider, CustomMetricsProvider), "derive the provider from CustomMetricsProvider"
-        return CustomReads(provider, self.custom_metric, ctx)
+        return CustomReads(provider, self.custom_metric, ctx, self.patience)
 
     def _by_name(self, custom: CustomReads) -> list[MetricValue]:
         return [answers.single(custom.by_name(name)) for name in self.custom_metric.objects]

@@ -41,7 +41,7 @@ class ExternalMetricsConformance(ProviderConformance):
 
     def _external_reads(self, provider: Provider, ctx: RequestContext) -> ExternalReads:
         assert isinstance(provider, ExternalMetricsProvider), "derive the provider from ExternalMetricsProvider"
-        return ExternalReads(provider, self.external_metric, ctx)
+        return ExternalReads(provider, self.external_metric, ctx, self.patience)
 
     # The answer.
 

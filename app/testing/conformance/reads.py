@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from app.model import selectors
@@ -15,6 +18,7 @@ from app.provider import (
     NamespacedName,
     RequestContext,
 )
+from app.testing.conformance.running import in_time
 from app.testing.declared import CustomMetric, ExternalMetric
 
 __all__ = ["UNKNOWN_METRIC", "CustomReads", "ExternalReads"]
@@ -29,17 +33,21 @@ class CustomReads:
     provider: CustomMetricsProvider
     declared: CustomMetric
     ctx: RequestContext
+    patience: float
 
     def by_name(self, name: str, series: Selector = selectors.EVERYTHING, *, unknown: bool = False) -> Any:
         """Read one object's."""
         asked = NamespacedName(self.declared.namespace, name)
-        return self.provider.get_metric_by_name(self.ctx, asked, self._info(unknown=unknown), series)
+        info = self._info(unknown=unknown)
+        return _in_time(partial(self.provider.get_metric_by_name, self.ctx, asked, info, series), self.patience)
 
     def by_selector(self, label: str, series: Selector = selectors.EVERYTHING, *, unknown: bool = False) -> Any:
         """Read that of all objects with a label `conformance`."""
         objects = selectors.parse(f"conformance={label}")
         namespace = self.declared.namespace
-        return self.provider.get_metric_by_selector(self.ctx, namespace, objects, self._info(unknown=unknown), series)
+        info = self._info(unknown=unknown)
+        read = partial(self.provider.get_metric_by_selector, self.ctx, namespace, objects, info, series)
+        return _in_time(read, self.patience)
 
     def _info(self, *, unknown: bool) -> CustomMetricInfo:
         info = self.declared.info
@@ -53,8 +61,22 @@ class ExternalReads:
     provider: ExternalMetricsProvider
     declared: ExternalMetric
     ctx: RequestContext
+    patience: float
 
     def read(self, series: Selector = selectors.EVERYTHING, *, unknown: bool = False) -> Any:
         """Read all series that match."""
         info = ExternalMetricInfo(UNKNOWN_METRIC if unknown else self.declared.metric)
-        return self.provider.get_external_metric(self.ctx, self.declared.namespace, series, info)
+        namespace = self.declared.namespace
+        return _in_time(partial(self.provider.get_external_metric, self.ctx, namespace, series, info), self.patience)
+
+
+def _in_time(read: Callable[[], Any], patience: float) -> Any:
+    """Give what a read gives, or raise what it raises; one that hangs must not keep the tests for ever."""
+    if threading.current_thread() is not threading.main_thread():
+        # Whoever started this thread watches the time.
+        return read()
+    message = f"a read with enough time is still under way after {patience:g} s"
+    outcome = in_time(read, patience, message, name="conformance-read")
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome

@@ -21,11 +21,11 @@ __all__ = ["THREADS", "all_at_once", "hangs_no_longer", "in_time", "no_calls_out
 THREADS = 8
 
 
-def in_time(function: Callable[[], Any], seconds: float, message: str) -> Any:
+def in_time(function: Callable[[], Any], seconds: float, message: str, *, name: str = "conformance-alone") -> Any:
     """Give what the function returns or raises; fail with the message where it does neither within these seconds."""
     outcomes: list[Any] = []
     read = partial(_collect, function, outcomes)
-    thread = threading.Thread(target=read, name="conformance-alone", daemon=True)
+    thread = threading.Thread(target=read, name=name, daemon=True)
     thread.start()
     thread.join(seconds)
     if not outcomes:

@@ -102,3 +102,28 @@ def test_event_during_an_overdue_run_starts_one_after_it(polling: Polling) -> No
     events.put(1)
     assert polling.pass_time(0.2) == 2
     assert value(polling, job) == "5"
+
+
+@pytest.mark.parametrize("looked", [True, False], ids=["overdue", "late, and nobody looked"])
+def test_event_whose_run_came_too_late_is_tried_again(polling: Polling, looked: bool) -> None:
+    """No period brings the next run, and the value from before the event would be served for ever."""
+    events: queue.Queue[int] = queue.Queue()
+    job = polling.add(events)
+
+    def late(_ctx: Any) -> int:
+        polling.function = lambda _ctx: 5
+        polling.clock.move(job.seconds + 0.1)
+        if looked:
+            polling.poller.do_due()
+        return 99
+
+    polling.poller.start()
+    events.put(1)
+    polling.pass_time(0.2)
+    assert value(polling, job) == "1"
+    polling.function = late
+    events.put(2)
+    assert polling.pass_time(0.2) == 1
+    assert value(polling, job) == "1"
+    assert polling.pass_time(3) == 1
+    assert value(polling, job) == "5"
