@@ -84,7 +84,7 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
         if hard < needed:
             self.worker_connections = max(1, hard - _OTHER_FILES)
             self.log.warning("only %d connections: the limit of open files is %d", self.worker_connections, hard)
-        # The loop must not wait for long while a thread computes: ten times as often as by default it may have its turn.
+        # The loop must not wait for long while a thread computes.
         sys.setswitchinterval(_SWITCH_SECONDS)
         super().init_process()
 
