@@ -32,7 +32,7 @@ T = TypeVar("T")
 _RECORD = 16384
 # The most of a request's head, its line and fields together; a user in 500 groups fits.
 HEAD_LIMIT = 1 << 16
-# What is collected of an answer before as much as there is room for is written.
+# What is collected of an answer before as much as there is room for is written; and what is written in one turn.
 _WRITE_FROM = 1 << 18
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
@@ -93,8 +93,13 @@ class TLSConnection:
         return self._without_waiting(lambda: self._read_head(line_limit))
 
     def write(self) -> int:
-        """Go on writing the answer without waiting."""
-        return self._without_waiting(self._write)
+        """Go on writing the answer without waiting, and without keeping others waiting: a long one takes its turns."""
+        return self._without_waiting(self._write_turn)
+
+    def _write_turn(self) -> None:
+        self._write(most=_WRITE_FROM)
+        if self._unsent:
+            raise ssl.SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, "the next part has another turn")
 
     def _without_waiting(self, step: Callable[[], None]) -> int:
         before, self._timeout = self._timeout, 0.0
@@ -129,10 +134,10 @@ class TLSConnection:
         # Two bytes for the line's end, and two for an empty line before it.
         return len(ahead) > line_limit + 4 and ahead.find(b"\r\n", 2, line_limit + 4) < 0
 
-    def _write(self, deadline: float | None = None) -> None:
+    def _write(self, deadline: float | None = None, *, most: int | None = None) -> None:
         written = 0
         try:
-            with memoryview(self._unsent) as unsent:
+            with memoryview(self._unsent) as whole, whole[:most] as unsent:
                 while written < len(unsent):
                     with unsent[written : written + _RECORD] as record:
                         written += self._run(lambda: self._tls.send(record), deadline)

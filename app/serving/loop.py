@@ -37,7 +37,9 @@ _TICK_SECONDS = 0.25
 # Connections that are taken at once before others have their turn.
 _ACCEPTS = 16
 # How long a thread computes before another one has its turn (Python's default is 5 ms).
-_SWITCH_SECONDS = 0.0005
+_SWITCH_SECONDS = 0.0001
+# How much may wait for readers in all; beyond it those that take nothing of it are closed before their deadline.
+_UNSENT = 64 << 20
 # What is open besides: watches of the cluster, the log, whatever providers hold.
 _OTHER_FILES = 256
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -220,6 +222,11 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
     def _close_overdue(self) -> None:
         for conn in self._peers.overdue():
             self._drop(conn)
+        if self._unsent > _UNSENT:
+            for conn in self._peers.stalled():
+                self._drop(conn)
+                if self._unsent <= _UNSENT:
+                    break
 
     def _drop(self, conn: Connection) -> None:
         if not conn.closed:

@@ -105,10 +105,13 @@ class Peers:
         None while all of them read.
         """
         silent = next((conn for conn in self._waiting if not conn.sock.unsent), None)
-        if silent is not None or not self._waiting:
-            return silent
-        slowest = min(self._waiting, key=lambda conn: conn.moved)
-        return slowest if slowest.moved < time.monotonic() - _STALLED_SECONDS else None
+        return silent or next(iter(self.stalled()), None)
+
+    def stalled(self) -> list[Connection]:
+        """List those that take nothing of their answer, the one that has not for longest first."""
+        limit = time.monotonic() - _STALLED_SECONDS
+        found = [conn for conn in self._waiting if conn.sock.unsent and conn.moved < limit]
+        return sorted(found, key=lambda conn: conn.moved)
 
 
 def host_of(address: Any) -> str:

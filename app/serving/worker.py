@@ -22,8 +22,6 @@ __all__ = ["Worker", "worker_class"]
 
 # How long the rest of a body that nobody read is waited for before the connection is given up.
 _DRAIN_SECONDS = 0.1
-# How much slow readers may have waiting for them in all; beyond it the threads wait for theirs.
-_UNSENT = 64 << 20
 
 
 class Worker(LoopWorker):
@@ -55,8 +53,6 @@ class Worker(LoopWorker):
             return False
         if keep:
             conn.sock.unread(conn.parser.unreader.take_buffered())
-        if self._unsent > _UNSENT:
-            conn.sock.write_out()
         return keep
 
     def handle_request(self, req: Any, conn: Connection) -> bool:
