@@ -67,7 +67,8 @@ class Authenticator:
         undecided = None
         if certificate is not None:
             undecided = self._unknown()
-            user = self._by_certificate(pairs, certificate, problems)
+            cas = self._cas.in_force
+            user = _user_of(self._judge(certificate, cas), cas, pairs, problems)
             if user is not None:
                 return user
         token = _token(pairs, problems)
@@ -86,10 +87,11 @@ class Authenticator:
         """Give the user if that takes neither the cluster nor a certificate's verification, and it is not refused."""
         problems: list[str] = []
         if certificate is not None:
-            judgement = self._known(certificate, self._cas.in_force.generation, self._now().timestamp())
+            cas = self._cas.in_force
+            judgement = self._known(certificate, cas.generation, self._now().timestamp())
             if judgement is None:
                 return None
-            user = self._by_certificate(pairs, certificate, problems)
+            user = _user_of(judgement, cas, pairs, problems)
             if user is not None:
                 return user
         token = _token(pairs, problems)
@@ -97,23 +99,6 @@ class Authenticator:
             return None if problems else ANONYMOUS
         known = self._tokens.cached(token)
         return known[0] if known else None
-
-    def _by_certificate(self, pairs: HeaderPairs, certificate: bytes, problems: list[str]) -> User | None:
-        """Give the user whom the certificate proves, or say why there is none."""
-        cas = self._cas.in_force
-        judgement = self._judge(certificate, cas)
-        if judgement.proxy:
-            try:
-                user = cas.headers.user(pairs)
-            except ValueError:
-                problems.append("the front proxy's header fields are not UTF-8")
-            else:
-                if user is not None:
-                    return user
-                problems.append("the front proxy names no user")
-        if judgement.user is None:
-            problems.append(judgement.problem)
-        return judgement.user
 
     def _judge(self, der: bytes, cas: ClientCAsInForce) -> _Judgement:
         now = self._now()
@@ -130,6 +115,22 @@ class Authenticator:
         with self._lock:
             judgement = self._judgements.get(der)
         return judgement if judgement is not None and judgement.holds(generation, now) else None
+
+
+def _user_of(judgement: _Judgement, cas: ClientCAsInForce, pairs: HeaderPairs, problems: list[str]) -> User | None:
+    """Give the user whom a certificate proves, or say why there is none."""
+    if judgement.proxy:
+        try:
+            user = cas.headers.user(pairs)
+        except ValueError:
+            problems.append("the front proxy's header fields are not UTF-8")
+        else:
+            if user is not None:
+                return user
+            problems.append("the front proxy names no user")
+    if judgement.user is None:
+        problems.append(judgement.problem)
+    return judgement.user
 
 
 def _token(pairs: HeaderPairs, problems: list[str]) -> str | None:

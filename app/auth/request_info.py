@@ -9,7 +9,7 @@ from typing import NamedTuple
 from app.errors import NotFoundError
 from app.model import selectors
 from app.model.selectors import SelectorError
-from app.query import parse_parameters, split_path
+from app.query import field_terms, parse_parameters, split_path, unescaped_field
 
 __all__ = ["RequestInfo", "request_info"]
 
@@ -116,8 +116,6 @@ def _collection_read(parameters: Mapping[str, str]) -> tuple[str, str]:
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}\Z")
 # The grammar of apimachinery's `fields.ParseSelector`: terms between commas, a backslash escapes `\`, `,` and `=`.
 _FIELD_TERM = re.compile(r"((?:[^!=]|!(?!=))*)(!=|==?)((?:[^\\,=]|\\[\\,=])*)\Z", re.DOTALL)
-_FIELD_TERMS = re.compile(r"(?:[^\\,]|\\.?)+", re.DOTALL)
-_FIELD_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
 def _exact_name(parameters: Mapping[str, str]) -> str:
@@ -126,13 +124,13 @@ def _exact_name(parameters: Mapping[str, str]) -> str:
     if not text or not _decodes(parameters):
         return ""
     exact = ""
-    for written in _FIELD_TERMS.findall(text):
+    for written in field_terms(text):
         term = _FIELD_TERM.match(written)
         if term is None:
             return ""
         field, operator, value = term.groups()
         if field == "metadata.name" and operator != "!=" and not exact:
-            exact = _FIELD_ESCAPE.sub(r"\1", value)
+            exact = unescaped_field(value)
     # What apimachinery's `path.IsValidPathSegmentName` takes for a name.
     return "" if exact in (".", "..") or "/" in exact or "%" in exact else exact
 

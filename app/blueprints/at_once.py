@@ -20,7 +20,7 @@ from app.auth.request_info import RequestInfo, request_info
 from app.auth.user import User
 from app.blueprints.common_headers import COMMON_HEADERS, audit_id_of
 from app.blueprints.metric_reads import Served
-from app.blueprints.negotiation import negotiate, wants_pretty
+from app.blueprints.negotiation import CACHED_LENGTH, negotiate, wants_pretty
 from app.blueprints.observation import Answered, Observer
 from app.blueprints.probes import Check, failure
 from app.blueprints.status import status_document
@@ -42,6 +42,7 @@ from app.schemas.table import APIVersion, api_version
 __all__ = ["AtOnce"]
 
 _METHOD = "GET"
+_READ = ("ACCEPT", "USER-AGENT", "AUDIT-ID")
 _PROBES = ("/healthz", "/livez", "/readyz")
 _PARSERS: dict[str, Callable[[Sequence[str], Mapping[str, str]], CustomMetricQuery | ExternalMetricQuery]]
 _PARSERS = {CUSTOM_METRICS: parse_custom_metric, EXTERNAL_METRICS: parse_external_metric}
@@ -53,7 +54,6 @@ _LONGEST_TARGET = 1024
 # It is read, and kept, before anybody knows who asks.
 _MOST_PARTS = 32
 _PART = re.compile(r"[&,]|%2c", re.IGNORECASE)
-_LONGEST_ACCEPT = 512
 _LARGE_SECONDS = 60.0
 
 _Made = tuple[int, str, bytes]
@@ -182,30 +182,23 @@ def _asked(target: str) -> _Target | None:
 
 def _audit_id_of_plain(pairs: Sequence[tuple[str, str]]) -> str | None:
     """Give the audit id of a request for compact JSON; None for any other, or where a field is repeated."""
-    accept = agent = audit_id = None
+    found: dict[str, str] = {}
     for name, value in pairs:
-        if name == "ACCEPT":
-            if accept is not None:
+        if name in _READ:
+            if name in found:
                 return None
-            accept = value
-        elif name == "USER-AGENT":
-            if agent is not None:
-                return None
-            agent = value
-        elif name == "AUDIT-ID":
-            if audit_id is not None:
-                return None
-            audit_id = value
+            found[name] = value
+    accept = found.get("ACCEPT", "")
     # A long one is not kept when it is read, and takes milliseconds.
-    if accept is not None and len(accept) > _LONGEST_ACCEPT:
+    if len(accept) > CACHED_LENGTH:
         return None
     try:
-        media_type = negotiate(accept or "")
+        media_type = negotiate(accept)
     except NotAcceptableError:
         return None
-    if media_type.name != JSON or wants_pretty("", agent or ""):
+    if media_type.name != JSON or wants_pretty("", found.get("USER-AGENT", "")):
         return None
-    return audit_id_of(audit_id or "")
+    return audit_id_of(found.get("AUDIT-ID", ""))
 
 
 def _response(code: int, content_type: str, body: bytes, audit_id: str) -> bytes:

@@ -12,13 +12,13 @@ from app.errors import NotAcceptableError
 from app.schemas.apidiscovery import AGGREGATED_VERSIONS
 from app.schemas.encoders import JSON, MEDIA_TYPES, YAML
 
-__all__ = ["MediaType", "negotiate", "wants_pretty"]
+__all__ = ["CACHED_LENGTH", "MediaType", "negotiate", "wants_pretty"]
 
 _AGGREGATED = {
     "g": "apidiscovery.k8s.io",
     "as": "APIGroupDiscoveryList",
 }
-_CACHED_LENGTH = 512
+CACHED_LENGTH = 512
 _WILDCARDS = {"*/*", "application/*"}
 # Who reads with human eyes (k8s.io/apiserver `isPrettyPrint`).
 _READERS = ("curl", "Wget", "Mozilla/5.0")
@@ -46,7 +46,7 @@ def negotiate(accept: str, *, aggregated: bool = False) -> MediaType:
 
     `aggregated`: this document has the form of aggregated discovery too. Raises NotAcceptableError.
     """
-    if len(accept) <= _CACHED_LENGTH:
+    if len(accept) <= CACHED_LENGTH:
         return _negotiate_cached(accept, aggregated)
     return _negotiate(accept, aggregated)
 

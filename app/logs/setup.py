@@ -21,7 +21,7 @@ _OUTGOING = "urllib3.connectionpool"
 
 def configure(*, verbosity: int, as_json: bool, stream: TextIO | None = None) -> None:
     """Set the process's loggers up, again if need be; `verbosity` is klog's `-v`."""
-    # No line shows them, and they are half of what a record costs (the standard library's own advice).
+    # No line shows them, and every record would pay for them (the standard library's own advice).
     logging.logThreads = logging.logMultiprocessing = False
     logging._srcfile = None
     root = logging.getLogger()

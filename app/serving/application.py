@@ -7,7 +7,7 @@ from typing import Any
 
 from app.environ import HEADER_PAIRS, PEER_CERTIFICATE
 
-__all__ = ["Application"]
+__all__ = ["Application", "call"]
 
 
 class Application:
@@ -25,3 +25,9 @@ class Application:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._app, name)
+
+
+def call(worker: Any, method: str, *arguments: object) -> Any:
+    """Call a method of a worker's application; None where it has no such method, as others than ours may not."""
+    function = getattr(getattr(worker, "wsgi", None), method, None)
+    return None if function is None else function(*arguments)

@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from app.serving.application import call
 from app.serving.ciphers import insecure_ciphers
 from app.serving.pairs import Pair
 from app.serving.reloading import ServingCertificate
@@ -75,18 +76,18 @@ class Hooks:
     def post_worker_init(self, worker: Any) -> None:
         """Let the application begin its own work, and serve TLS with the authorities that it knows."""
         self._started = True
-        _call(worker, "start")
+        call(worker, "start")
         self._certificate = ServingCertificate(
             self._settings.serving,
             self._pair,
             authorities=partial(self._authorities, worker),
-            observe=partial(_call, worker, "observe_certificate"),
+            observe=partial(call, worker, "observe_certificate"),
         )
         self._certificate.start()
 
     def _authorities(self, worker: Any) -> tuple[bytes, ...] | None:
         """Give the CAs whose certificates clients are asked for; None where nobody would look at one."""
-        known = _call(worker, "client_authorities") or ()
+        known = call(worker, "client_authorities") or ()
         # In a cluster they are asked also while no CA is known yet: who showed none once is not asked again.
         return None if not known and self._settings.cluster.standalone else known
 
@@ -97,7 +98,7 @@ class Hooks:
         if self._certificate is not None:
             self._certificate.stop()
         seconds = stop_share(worker.graceful_timeout)
-        if not within(seconds, lambda: _call(worker, "stop")):
+        if not within(seconds, lambda: call(worker, "stop")):
             worker.log.warning("the application has not stopped within %g s", seconds)
         if self._certificate is not None:
             # It has had the time already, unless the application was quicker.
@@ -146,9 +147,3 @@ def _embedded(settings: Settings) -> bool:
         return False  # --metrics takes the objects alone
     with resources.as_file(resources.files("app") / "embedded") as folder:
         return bool(settings.cluster.objects) and Path(settings.cluster.objects).parent == folder
-
-
-def _call(worker: Any, method: str, *arguments: object) -> Any:
-    """Call a method of the application; None where it has no such method, as others than ours may not."""
-    function = getattr(getattr(worker, "wsgi", None), method, None)
-    return None if function is None else function(*arguments)

@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 
 from gunicorn.workers import gthread
 
+from app.serving.application import call
 from app.serving.connection import DEADLINES, Deadlines
 from app.serving.peers import Connection, Peers
 from app.serving.stopping import Reloads, requests_share
@@ -106,9 +107,7 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
         first, self._stop_at = self._stop_at is None, time.monotonic()
         if first and self.options.reloads.count == self._reload:
             self._stop_at += self.options.shutdown_delay
-            drain = getattr(self.wsgi, "drain", None)
-            if drain is not None:
-                drain()
+            call(self, "drain")
 
     def _stop(self) -> None:
         """Take what is in the backlog, and let the kernel refuse the next, as it does when the last process closes.
@@ -290,7 +289,7 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
         else:
             conn.idle = False
             if self._answered(conn):
-                self._write(conn)
+                self._send(conn, keep=True)
             else:
                 self._on(self.tpool, partial(self.handle, conn), conn, self.finish_request)
 
@@ -315,14 +314,15 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
             return False
         conn.requests += 1
         conn.sock.answer(head, made)
-        conn.keep = True
-        conn.moved = time.monotonic()
-        conn.deadline = conn.moved + self.options.deadlines.answer
         return True
 
     def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
         """Send the answer that a thread has made."""
-        conn.keep = bool(fs.result())
+        self._send(conn, keep=bool(fs.result()))
+
+    def _send(self, conn: Connection, *, keep: bool) -> None:
+        """Begin to write an answer; `keep` says whether the connection lives on after it."""
+        conn.keep = keep
         conn.moved = time.monotonic()
         conn.deadline = conn.moved + self.options.deadlines.answer
         self._write(conn)
