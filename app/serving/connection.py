@@ -291,6 +291,9 @@ class TLSConnection:
         self._refuse_closed()
         while True:
             try:
+                # OpenSSL tells a want from a failure by this thread's queue of errors, in which another library may
+                # have left some (SSL_get_error(3)); pyOpenSSL has no public name for it.
+                SSL._lib.ERR_clear_error()  # type: ignore[attr-defined]
                 return operation()
             except SSL.WantReadError:
                 self._wait(select.POLLIN, deadline)

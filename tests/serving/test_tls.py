@@ -13,6 +13,7 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
+from OpenSSL import SSL
 
 from app.serving.certificates import ensure_certificate
 from app.serving.connection import Deadlines, TLSConnection
@@ -129,6 +130,18 @@ class TestConnection:
         served.write_out()
         assert served.unsent == 0
         assert client.recv(10) == b"xyz!"
+
+    def test_errors_that_others_left_behind_are_none_of_ours(self, connect: Callable[..., Ends]) -> None:
+        """The verification of a hostile certificate leaves some in the queue of its thread."""
+        served, client = connect()
+        served.settimeout(0)
+        SSL._lib.BIO_new_file(b"/nowhere/at/all", b"r")
+        assert SSL._lib.ERR_peek_error() != 0
+        with pytest.raises(ssl.SSLWantReadError):
+            served.recv(1)
+        SSL._lib.BIO_new_file(b"/nowhere/at/all", b"r")
+        client.shutdown(socket.SHUT_WR)
+        assert served.recv(1) == b""
 
     @pytest.mark.parametrize("politely", [True, False], ids=["with a goodbye", "without one"])
     def test_the_end_of_the_stream_is_no_error(self, connect: Callable[..., Ends], politely: bool) -> None:
