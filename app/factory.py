@@ -24,11 +24,11 @@ from app.blueprints import (
     openapi,
     probes,
     process,
-    responses,
     write_metrics,
 )
 from app.blueprints.at_once import AtOnce
 from app.blueprints.observation import Observation, Observer
+from app.blueprints.targets import ReadsTarget
 from app.discovery import Discovery
 from app.dispatch.router import Router
 from app.kube.client import ClusterClient
@@ -185,7 +185,7 @@ def create_app(
     )
     observer = Observer(telemetry.requests, clock)
     _route(server, telemetry, clock, observer)
-    server.wsgi_app = Observation(server.wsgi_app, observer)  # type: ignore[method-assign]
+    server.wsgi_app = ReadsTarget(Observation(server.wsgi_app, observer))  # type: ignore[method-assign]
     for configured in providers:
         logger.info(
             "provider %s: %s of %s %s", configured.name, configured.kind, configured.distribution, configured.version
@@ -269,12 +269,7 @@ def _route(server: MetricsServer, telemetry: Telemetry, clock: Clock, observer: 
 def _admit(delegation: Delegation | None) -> Callable[[], None] | None:
     if delegation is None:
         return None
-    return AccessFilter(
-        delegation.authenticator,
-        delegation.authorizer,
-        raw_path=responses.raw_path,
-        raw_query=responses.raw_query,
-    )
+    return AccessFilter(delegation.authenticator, delegation.authorizer)
 
 
 def _paths(server: MetricsServer, ready: Mapping[str, probes.Check]) -> list[str]:

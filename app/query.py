@@ -1,7 +1,6 @@
 """Path and query string → a frozen query object; the grammar of the metric routes stands here and nowhere else.
 
-Paths are taken as they came over the wire, before percent-decoding: `%2A` is the name `*`, and an encoded slash is
-never a separator.
+The path comes as the decoded segments of `app.target`, the query string as it came over the wire.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote_to_bytes
+from urllib.parse import parse_qsl
 
 from app.errors import BadRequestError, NotFoundError
 from app.model import selectors
@@ -24,13 +23,10 @@ __all__ = [
     "parse_custom_metric",
     "parse_external_metric",
     "parse_parameters",
-    "split_path",
     "unescaped_field",
 ]
 
 ANY_NAME = "*"
-# What nearly every segment is, and needs no decoding: no dot stands in front, so it is neither `.` nor `..`.
-_PLAIN = re.compile(r"[A-Za-z0-9*_-][A-Za-z0-9*_.-]*")
 _NAMESPACES = GroupResource("namespaces")
 # Bounds the work on one query string; the request line is bounded to 8 KiB before this.
 _MAX_PARAMETERS = 1000
@@ -65,16 +61,6 @@ class ExternalMetricQuery:
     info: ExternalMetricInfo
     namespace: str
     metric_selector: Selector
-
-
-def split_path(raw_path: str) -> tuple[str, ...]:
-    """Split a path as it came over the wire into decoded segments; one trailing slash does not count.
-
-    Raises NotFoundError for an empty segment, an encoded slash, `.`, `..`, a control character or wrong UTF-8: no
-    name holds any of them, and two readers could read them differently.
-    """
-    segments = raw_path.removeprefix("/").removesuffix("/").split("/")
-    return tuple(_decode(segment) for segment in segments)
 
 
 def parse_parameters(query_string: str) -> dict[str, str]:
@@ -132,19 +118,6 @@ def parse_external_metric(segments: Sequence[str], parameters: Mapping[str, str]
             )
         case _:
             raise NotFoundError.for_path()
-
-
-def _decode(segment: str) -> str:
-    if _PLAIN.fullmatch(segment):
-        return segment
-    try:
-        # WSGI hands bytes on as Latin-1 text.
-        decoded = unquote_to_bytes(segment.encode("latin-1")).decode("utf-8")
-    except UnicodeError as error:
-        raise NotFoundError.for_path() from error
-    if decoded in ("", ".", "..") or "/" in decoded or not decoded.isprintable():
-        raise NotFoundError.for_path()
-    return decoded
 
 
 def _parse_selector(text: str) -> Selector:

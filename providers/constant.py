@@ -86,6 +86,10 @@ class ConstantProvider(CustomMetricsProvider, ExternalMetricsProvider):
         """Name the external metrics of the option `list`."""
         return [ExternalMetricInfo(row["metric"]) for row in self.options["listing"] if "resource" not in row]
 
+    def series_count(self, info: CustomMetricInfo | ExternalMetricInfo, namespace: str) -> int:
+        """Return one: it knows no series."""
+        return 1
+
     def get_metric_by_name(
         self, ctx: RequestContext, name: NamespacedName, info: CustomMetricInfo, metric_selector: Selector
     ) -> MetricValue:

@@ -9,6 +9,7 @@ from typing import Any
 from app.provider import (
     CustomMetricInfo,
     CustomMetricsProvider,
+    ExternalMetricInfo,
     GroupResource,
     MetricNotFoundError,
     MetricValue,
@@ -43,6 +44,10 @@ class SampleProvider(CustomMetricsProvider):
     def list_all_metrics(self) -> Iterable[CustomMetricInfo]:
         """Name the three metrics."""
         return METRICS
+
+    def series_count(self, info: CustomMetricInfo | ExternalMetricInfo, namespace: str) -> int:
+        """Return one: it knows no series."""
+        return 1
 
     def get_metric_by_name(
         self, ctx: RequestContext, name: NamespacedName, info: CustomMetricInfo, metric_selector: Selector

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import BadRequestError, NotFoundError, StatusError
 from app.model.resources import GroupResource, NamespacedName
-from app.query import parse_custom_metric, parse_external_metric, parse_parameters, split_path
+from app.query import parse_custom_metric, parse_external_metric, parse_parameters
+from app.target import read_target
 
 
 @pytest.mark.parametrize(
@@ -28,7 +31,7 @@ from app.query import parse_custom_metric, parse_external_metric, parse_paramete
 )
 def test_custom_path(path: str, resource: str, namespaced: bool, namespace: str, name: str | None, metric: str) -> None:
     """Each shape of path names resource, scope, object and metric."""
-    query = parse_custom_metric(split_path(path), {})
+    query = parse_custom_metric(read_target(f"/{path}").segments, {})
     assert query.info.group_resource == GroupResource.parse(resource)
     assert (query.info.namespaced, query.info.metric) == (namespaced, metric)
     assert (query.namespace, query.name) == (namespace, name)
@@ -59,7 +62,7 @@ def test_custom_path(path: str, resource: str, namespaced: bool, namespace: str,
 def test_no_path_of_the_api(path: str) -> None:
     """What is no path of the API is not found, in the apiserver's words."""
     with pytest.raises(NotFoundError, match="could not find the requested resource"):
-        parse_custom_metric(split_path(path), {})
+        parse_custom_metric(read_target(f"/{path}").segments, {})
 
 
 @pytest.mark.parametrize(
@@ -137,7 +140,7 @@ def test_external_path_reads_the_label_selector_as_the_series_selector() -> None
 def test_no_external_path(path: str) -> None:
     """The external API has one shape of path."""
     with pytest.raises(NotFoundError):
-        parse_external_metric(split_path(path), {})
+        parse_external_metric(read_target(f"/{path}").segments, {})
 
 
 @given(
@@ -148,6 +151,6 @@ def test_any_text_is_a_query_or_a_status(path: str, parameters: dict[str, str]) 
     """Nothing that a client sends raises anything but an error with a Status."""
     for parse in (parse_custom_metric, parse_external_metric):
         try:
-            parse(split_path(path), parameters)
+            parse(read_target(f"/{quote(path)}").segments, parameters)
         except StatusError as error:
             assert error.code in (400, 404)  # noqa: PT017 - either outcome is fine, another exception is not

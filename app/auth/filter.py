@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from flask import request
 
 from app.auth.authenticator import Authenticator
@@ -12,7 +10,7 @@ from app.auth.front_proxy import HeaderPairs
 from app.auth.impersonation import impersonates
 from app.auth.request_info import RequestInfo, request_info
 from app.auth.user import User
-from app.environ import HEADER_PAIRS, PEER_CERTIFICATE, USER, USER_INFO
+from app.environ import HEADER_PAIRS, PEER_CERTIFICATE, TARGET, USER, USER_INFO
 from app.errors import ForbiddenError, NotFoundError, ServiceUnavailableError, StatusError, UnauthorizedError
 from app.logs import DECISIONS, get_logger
 
@@ -20,29 +18,17 @@ __all__ = ["AccessFilter"]
 
 
 class AccessFilter:
-    """Lets a request pass, or raises a StatusError; a Flask `before_request`.
+    """Lets a request pass, or raises a StatusError; a Flask `before_request`, after the target was read."""
 
-    `raw_path` and `raw_query` give the target as it came over the wire, as the views read it.
-    """
-
-    def __init__(
-        self,
-        authenticator: Authenticator,
-        authorizer: Authorizer,
-        *,
-        raw_path: Callable[[], str],
-        raw_query: Callable[[], str],
-    ) -> None:
+    def __init__(self, authenticator: Authenticator, authorizer: Authorizer) -> None:
         self._authenticator = authenticator
         self._authorizer = authorizer
-        self._raw_path = raw_path
-        self._raw_query = raw_query
         self._log = get_logger("metrics_apiserver.auth")
 
     def __call__(self) -> None:
         """Judge the request under way."""
         environ = request.environ
-        info = request_info(request.method, self._raw_path(), self._raw_query())
+        info = request_info(request.method, environ[TARGET])
         user = None
         try:
             pairs = environ[HEADER_PAIRS]

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from app.errors import NotFoundError
 from app.model import selectors
 from app.model.selectors import SelectorError
-from app.query import field_terms, parse_parameters, split_path, unescaped_field
+from app.query import field_terms, parse_parameters, unescaped_field
+from app.target import Target
 
 __all__ = ["RequestInfo", "request_info"]
 
@@ -43,16 +44,15 @@ class RequestInfo(NamedTuple):
     misleading: bool = False
 
 
-def request_info(method: str, raw_path: str, raw_query: str) -> RequestInfo:
-    """Say what a request is about; path and query as they came over the wire, before percent-decoding.
+def request_info(method: str, target: Target) -> RequestInfo:
+    """Return what a request is about.
 
-    Raises NotFoundError for a path that two readers could read differently, and for one that says how but not what;
-    BadRequestError for a query string that cannot be read, where it matters.
+    Raises NotFoundError for a path that says how but not what (`…/watch`), and BadRequestError for a query string that
+    cannot be read, where it matters.
     """
-    if raw_path == "/":
-        return RequestInfo(method.lower(), "/")
-    segments = split_path(raw_path)
-    path = "/" + "/".join(segments) + ("/" if raw_path.endswith("/") else "")
+    segments, path = target.segments, target.path
+    if not segments:
+        return RequestInfo(method.lower(), path)
     if segments[0] == _GROUPED and len(segments) > 3:
         group, version, parts = segments[1], segments[2], segments[3:]
     elif segments[0] == _GROUPLESS and len(segments) > 2:
@@ -64,11 +64,11 @@ def request_info(method: str, raw_path: str, raw_query: str) -> RequestInfo:
         verb, parts = parts[0], parts[1:]
         if not parts:
             raise NotFoundError.for_path()
-    return _resource_info(verb, path, group, version, parts, raw_query, special=special)
+    return _resource_info(verb, target, group, version, parts, special=special)
 
 
 def _resource_info(
-    verb: str, path: str, group: str, version: str, parts: tuple[str, ...], raw_query: str, *, special: bool
+    verb: str, target: Target, group: str, version: str, parts: tuple[str, ...], *, special: bool
 ) -> RequestInfo:
     namespace, misleading = "", special
     if parts[0] == _NAMESPACES and len(parts) > 1:
@@ -83,7 +83,7 @@ def _resource_info(
     subresource = parts[2] if len(parts) > 2 and verb != _PROXY else ""
     labels = fields = ""
     if not name and verb in ("get", "delete"):
-        parameters = parse_parameters(raw_query)
+        parameters = parse_parameters(target.query)
         if verb == "get":
             verb, name = _collection_read(parameters)
         else:
@@ -91,7 +91,7 @@ def _resource_info(
         labels, fields = parameters.get("labelSelector", ""), parameters.get("fieldSelector", "")
     return RequestInfo(
         verb,
-        path,
+        target.path,
         is_resource=True,
         group=group,
         version=version,

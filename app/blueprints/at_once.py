@@ -13,7 +13,6 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
-from cachetools import TTLCache
 from werkzeug.http import HTTP_STATUS_CODES
 
 from app.auth.request_info import RequestInfo, request_info
@@ -34,10 +33,10 @@ from app.query import (
     parse_custom_metric,
     parse_external_metric,
     parse_parameters,
-    split_path,
 )
 from app.schemas.encoders import JSON, encode
 from app.schemas.table import APIVersion, api_version
+from app.target import read_target
 
 __all__ = ["AtOnce"]
 
@@ -46,15 +45,12 @@ _READ = ("ACCEPT", "USER-AGENT", "AUDIT-ID")
 _PROBES = ("/healthz", "/livez", "/readyz")
 _PARSERS: dict[str, Callable[[Sequence[str], Mapping[str, str]], CustomMetricQuery | ExternalMetricQuery]]
 _PARSERS = {CUSTOM_METRICS: parse_custom_metric, EXTERNAL_METRICS: parse_external_metric}
-# More would hold the worker's loop up: a thread does it.
-_MOST_ITEMS = 2000
 _MOST_TARGETS = 4096
 _LONGEST_TARGET = 1024
 # Parameters, requirements and their values: a target has room for hundreds, which take a hundred times its length.
 # It is read, and kept, before anybody knows who asks.
 _MOST_PARTS = 32
 _PART = re.compile(r"[&,]|%2c", re.IGNORECASE)
-_LARGE_SECONDS = 60.0
 
 _Made = tuple[int, str, bytes]
 
@@ -66,8 +62,8 @@ Known = Callable[[Sequence[tuple[str, str]], bytes | None, RequestInfo], User | 
 class Reader(Protocol):
     """Answers reads; `app.dispatch.router.Router` fits it."""
 
-    def waits_for_nobody(self, query: CustomMetricQuery | ExternalMetricQuery) -> bool:
-        """Whether a read is answered from memory for certain."""
+    def immediate(self, query: CustomMetricQuery | ExternalMetricQuery) -> bool:
+        """Whether a read is answered from memory for certain, with little work that is known before it is done."""
 
     def read_custom(self, query: CustomMetricQuery, *, audit_id: str) -> Sequence[MetricValue]:
         """Answer a read of a custom metric. Raises StatusError."""
@@ -79,7 +75,6 @@ class Reader(Protocol):
 class _Target(NamedTuple):
     """What a target asks for; `row` and `query` are None for a probe."""
 
-    target: str
     path: str
     info: RequestInfo
     row: APIVersion | None = None
@@ -106,14 +101,17 @@ class AtOnce:
         self._observer = observer
         self._served = served
         self._probes = probes
-        # What had more items than are answered here: not to be made twice each time.
-        self._large: TTLCache[str, None] = TTLCache(_MOST_TARGETS, _LARGE_SECONDS)
 
-    def __call__(self, target: str, pairs: Sequence[tuple[str, str]], certificate: bytes | None) -> bytes | None:
-        """Give the whole response, or None: then it is to be answered in the ordinary way."""
+    def __call__(
+        self, target: str, pairs: Sequence[tuple[str, str]], certificate: bytes | None, *, close: bool = False
+    ) -> bytes | None:
+        """Return the whole response, or None: then it is to be answered in the ordinary way.
+
+        `close`: it is the last one of its connection, and says so.
+        """
         asked = _asked(target) if len(target) <= _LONGEST_TARGET else None
         # Whoever wants to see how things are decided is shown it by the ordinary way.
-        if asked is None or target in self._large or self._observer.log.enabled_for(DECISIONS):
+        if asked is None or self._observer.log.enabled_for(DECISIONS):
             return None
         begin = self._observer.monotonic()
         audit_id = _audit_id_of_plain(pairs)
@@ -133,7 +131,7 @@ class AtOnce:
         self._observer.note(
             Answered(_METHOD, asked.path, target, code, seconds, len(body), audit_id, user, "", content_type)
         )
-        return _response(code, content_type, body, audit_id)
+        return _response(code, content_type, body, audit_id, close=close)
 
     def _probe(self, asked: _Target) -> _Made | None:
         checks = self._probes.get(asked.path)
@@ -143,7 +141,7 @@ class AtOnce:
 
     def _metrics(self, asked: _Target, query: CustomMetricQuery | ExternalMetricQuery, audit_id: str) -> _Made | None:
         assert asked.row is not None
-        if not self._reader.waits_for_nobody(query):
+        if not self._reader.immediate(query):
             return None
         values: Sequence[Any]
         try:
@@ -153,29 +151,26 @@ class AtOnce:
                 values = self._reader.read_external(query, audit_id=audit_id)
         except StatusError as error:
             return error.code, JSON, encode(status_document(error))
-        if len(values) > _MOST_ITEMS:
-            self._large[asked.target] = None
-            return None
         body = encode(asked.row.dump_list(values))
         self._served[asked.row.group](values)
         return 200, JSON, body
 
 
 @lru_cache(maxsize=_MOST_TARGETS)
-def _asked(target: str) -> _Target | None:
+def _asked(raw: str) -> _Target | None:
     """Read a target, as the views do; the autoscaler sends the same ones again and again."""
-    path, _, query = target.partition("?")
-    if "pretty" in query or len(_PART.findall(query)) > _MOST_PARTS:
-        return None
     try:
-        info = request_info(_METHOD, path, query)
+        target = read_target(raw)
+        segments, path, query = target.segments, target.path, target.query
+        if "pretty" in query or len(_PART.findall(query)) > _MOST_PARTS:
+            return None
+        info = request_info(_METHOD, target)
         if path in _PROBES and not query:
-            return _Target(target, path, info)
-        segments = split_path(path)
+            return _Target(path, info)
         row = api_version(segments[1], segments[2]) if len(segments) > 3 and segments[0] == "apis" else None
         if row is None:
             return None
-        return _Target(target, path, info, row, _PARSERS[row.group](segments[3:], parse_parameters(query)))
+        return _Target(path, info, row, _PARSERS[row.group](segments[3:], parse_parameters(query)))
     except StatusError:
         return None
 
@@ -201,11 +196,11 @@ def _audit_id_of_plain(pairs: Sequence[tuple[str, str]]) -> str | None:
     return audit_id_of(found.get("AUDIT-ID", ""))
 
 
-def _response(code: int, content_type: str, body: bytes, audit_id: str) -> bytes:
+def _response(code: int, content_type: str, body: bytes, audit_id: str, *, close: bool) -> bytes:
     """Write the response as gunicorn and the views do together."""
     head = (
         f"HTTP/1.1 {_status_line(code)}\r\nServer: gunicorn\r\nDate: {_date(int(time.time()))}\r\n"
-        "Connection: keep-alive\r\n"
+        f"Connection: {'close' if close else 'keep-alive'}\r\n"
         f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\nAudit-Id: {audit_id}\r\n{_COMMON}\r\n"
     )
     return head.encode("ascii") + body

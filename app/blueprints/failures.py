@@ -13,8 +13,8 @@ from app.blueprints import responses
 from app.blueprints.common_headers import COMMON_HEADERS, audit_id_of
 from app.blueprints.negotiation import MediaType
 from app.blueprints.status import status_document
+from app.environ import TARGET
 from app.errors import InternalServerError, MethodNotAllowedError, NotAcceptableError, StatusError, default_status
-from app.query import split_path
 from app.schemas.encoders import JSON
 
 __all__ = ["audit_id", "register"]
@@ -26,7 +26,7 @@ _HEAD_ENDPOINTS = "probes."
 def register(app: Flask, logger: logging.Logger, *, admit: Callable[[], None] | None = None) -> None:
     """Install the handlers of failures and the headers of every answer.
 
-    `admit` refuses who may not: before anything but a path that it could read differently from the views.
+    `admit` refuses who may not: before anything but a target that cannot be read.
     """
 
     def status_error(error: StatusError) -> Response:
@@ -43,7 +43,7 @@ def register(app: Flask, logger: logging.Logger, *, admit: Callable[[], None] | 
             InternalServerError(f"an internal error occurred; the server's log has it under the audit id {audit_id()}")
         )
 
-    app.before_request(_refuse_ambiguous_path)
+    app.before_request(_refuse_unread_target)
     if admit is not None:
         app.before_request(admit)
     app.before_request(_refuse_head)
@@ -70,10 +70,11 @@ def _status(error: StatusError, *, code: int = 0, reason: str = "") -> Response:
     return responses.document(document, media_type, status=code or error.code)
 
 
-def _refuse_ambiguous_path() -> None:
-    """Refuse what the router and we could read differently: it drops slashes in front, and decodes `%2F` first."""
-    path = responses.raw_path()
-    g.segments = split_path(path) if path != "/" else ()
+def _refuse_unread_target() -> None:
+    """Refuse a target that nobody may be judged for, and nothing is routed by."""
+    target = request.environ[TARGET]
+    if isinstance(target, StatusError):
+        raise target
 
 
 def _refuse_head() -> None:

@@ -43,12 +43,13 @@ def blueprint(
     """
     routes = Blueprint(name, __name__, url_prefix=f"/apis/{group}")
 
-    def view(version: str, path: str) -> Response:  # noqa: ARG001 - `path` only matches; the raw one is read
+    def view(version: str, path: str) -> Response:  # noqa: ARG001 - `path` only matches; the target's segments are read
         row = api_version(group, version)
         if row is None:
             raise NotFoundError.for_path()
         media_type = responses.negotiated()
-        query = parse(responses.segments()[_PREFIX_SEGMENTS:], parse_parameters(responses.raw_query()))
+        target = responses.target()
+        query = parse(target.segments[_PREFIX_SEGMENTS:], parse_parameters(target.query))
         if request.method != "GET":
             raise MethodNotAllowedError
         values = read(query, audit_id=audit_id(), user=_user() if wants_user() else None)

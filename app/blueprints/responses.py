@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, g, request
+from flask import Response, request
 
 from app.blueprints.negotiation import MediaType, negotiate, wants_pretty
 from app.discovery import Encoded
-from app.errors import BadRequestError
+from app.environ import TARGET
 from app.schemas.encoders import encode
+from app.target import Target
 
-__all__ = ["EVERY_METHOD", "conditional", "document", "negotiated", "pretty", "raw_path", "raw_query", "segments"]
+__all__ = ["EVERY_METHOD", "conditional", "document", "negotiated", "pretty", "target"]
 
 # For the views that decide themselves: a path is looked at first, and only then its method refused.
 EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -46,25 +47,7 @@ def conditional(encoded: Encoded, content_type: str) -> Response:
     return response
 
 
-def segments() -> tuple[str, ...]:
-    """The decoded segments of the path, which were checked before any view runs (see failures)."""
-    found: tuple[str, ...] = g.segments
+def target() -> Target:
+    """Return this request's target; one that cannot be read was refused before any view runs (see failures)."""
+    found: Target = request.environ[TARGET]
     return found
-
-
-def raw_path() -> str:
-    """The path as it came over the wire, before percent-decoding."""
-    target: str = request.environ.get("RAW_URI") or request.environ["REQUEST_URI"]
-    if not target.startswith("/"):
-        # The absolute form, which proxies send: what follows the authority.
-        _, _, rest = target.partition("://")
-        target = "/" + rest.partition("/")[2]
-    return target.partition("?")[0]
-
-
-def raw_query() -> str:
-    """The query string as it came over the wire. Raises BadRequestError."""
-    try:
-        return request.query_string.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadRequestError("the query string is not UTF-8") from error

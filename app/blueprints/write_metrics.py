@@ -23,9 +23,10 @@ def blueprint(router: Router, written: Callable[[], None]) -> Blueprint:
     """Make the routes; `written` is told after each change, so that discovery can follow."""
     routes = Blueprint("write_metrics", __name__, url_prefix="/write-metrics")
 
-    def view(path: str) -> Response:  # noqa: ARG001 - `path` only matches; the raw one is read
-        segments = responses.segments()[1:]
-        labels = _labels(parse_parameters(responses.raw_query()).get("labels", ""))
+    def view(path: str) -> Response:  # noqa: ARG001 - `path` only matches; the target's segments are read
+        target = responses.target()
+        segments = target.segments[1:]
+        labels = _labels(parse_parameters(target.query).get("labels", ""))
         match segments:
             case ("external", "namespaces", namespace, metric):
                 _write_external(router, namespace, metric, labels)

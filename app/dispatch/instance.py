@@ -78,10 +78,19 @@ class Instance:
         self._bulkhead.close()
         self._telemetry.forget(self.name, self.load)
 
-    @property
-    def at_once(self) -> bool:
-        """Whether it may be asked where waiting is out of the question."""
-        return self._trusted and self.provider.answers_from_memory and not self.provider.per_user
+    def series_at_once(self, read: Read) -> int | None:
+        """Return how many series a read looks at, at the most; None where it may wait, or nobody knows.
+
+        Kept answers are counted too, as one of them may be given in place of the provider's.
+        """
+        provider = self.provider
+        if not self._trusted or not provider.answers_from_memory or provider.per_user:
+            return None
+        series = provider.series_count(read.info, read.namespace)
+        if series is None:
+            return None
+        kept = (store.get(read) for store in (self._cache, self._last))
+        return max(series, *(len(each.values) for each in kept if isinstance(each, Answer)), 1)
 
     def asked_for(self, read: Read) -> bool:
         """Tell whether this instance is asked for such a read."""

@@ -38,6 +38,14 @@ class Provider:
         self.context = context
         self.options = options
 
+    def series_count(self, info: CustomMetricInfo | ExternalMetricInfo, namespace: str) -> int | None:
+        """Return how many series a read of this metric in a namespace looks at, at the most; None where nobody counts.
+
+        For a custom metric it is those of one object. Counting must cost nothing: a shipped provider that answers from
+        memory is asked on the server's loop where they are few.
+        """
+        return None
+
     def start(self) -> None:
         """Start threads and connections, if there are any: runs in the worker process, before the first read."""
 

@@ -1,4 +1,4 @@
-"""The head of a plain GET, read without gunicorn's parser: what is anything else is for that.
+"""The head of a plain GET, read without gunicorn's parser, which reads everything else.
 
 Whatever is accepted here gunicorn's parser accepts too, and reads the same; `tests/serving/test_heads.py` holds the two
 against each other.
@@ -20,18 +20,23 @@ _GET = re.compile(
 )
 # What changes how the message or the connection goes on.
 _NOT_PLAIN = frozenset(
-    ["CONNECTION", "CONTENT-LENGTH", "EXPECT", "TE", "TRAILER", "TRANSFER-ENCODING", "UPGRADE", "X-FORWARDED-PROTO"]
+    ["CONTENT-LENGTH", "EXPECT", "TE", "TRAILER", "TRANSFER-ENCODING", "UPGRADE", "X-FORWARDED-PROTO"]
 ) | frozenset(["X-FORWARDED-PROTOCOL", "X-FORWARDED-SSL"])
-# What may not be repeated (RFC 9110 5.3).
-_ONCE = frozenset(["CONTENT-TYPE", "HOST"])
+# What may not be repeated (RFC 9110 5.3), and what is read here only where it is one field.
+_ONCE = frozenset(["CONNECTION", "CONTENT-TYPE", "HOST"])
+# All that a Connection field of a plain GET may say, and whether the connection ends. Kubelets' probes say close.
+_CLOSES = {"": False, "keep-alive": False, "close": True}
 
 
 class Head(NamedTuple):
-    """The head of a plain GET: the target as it came, the fields in order with names in upper case, and its length."""
+    """The head of a plain GET: the target as it came, and the fields in order, their names in upper case."""
 
     target: str
     pairs: tuple[tuple[str, str], ...]
     length: int
+    """Of the head, in bytes."""
+    close: bool
+    """Whether the client sends no further request on this connection."""
 
 
 def plain_get(received: bytes | bytearray) -> Head | None:
@@ -46,4 +51,6 @@ def plain_get(received: bytes | bytearray) -> Head | None:
     names = [name for name, _ in pairs]
     if len(names) > _MOST_FIELDS or not _NOT_PLAIN.isdisjoint(names) or any(names.count(name) > 1 for name in _ONCE):
         return None
-    return Head(found[1].decode("ascii"), tuple(pairs), found.end())
+    connection = next((value for name, value in pairs if name == "CONNECTION"), "")
+    close = _CLOSES.get(connection.lower())
+    return None if close is None else Head(found[1].decode("ascii"), tuple(pairs), found.end(), close)

@@ -288,9 +288,7 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
             self._peers.wait(conn, event, self._read, seconds=self.options.deadlines.head if begun else None)
         else:
             conn.idle = False
-            if self._answered(conn):
-                self._send(conn, keep=True)
-            else:
+            if not self._answered(conn):
                 self._on(self.tpool, partial(self.handle, conn), conn, self.finish_request)
 
     def _read_on(self, conn: Connection) -> None:
@@ -305,15 +303,16 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
     def _answered(self, conn: Connection) -> bool:
         """Answer a plain GET at once, if the application can: what is in memory needs no thread."""
         answer = self._answer
-        # The last answer of a connection says so, and is not made here.
-        if answer is None or self._stop_at is not None or conn.requests >= REQUESTS - 1:
+        head = conn.sock.plain_get() if answer is not None else None
+        if answer is None or head is None:
             return False
-        head = conn.sock.plain_get()
-        made = answer(head.target, head.pairs, conn.sock.peer_certificate) if head is not None else None
-        if head is None or made is None:
+        close = head.close or self._stop_at is not None or conn.requests >= REQUESTS - 1
+        made = answer(head.target, head.pairs, conn.sock.peer_certificate, close=close)
+        if made is None:
             return False
         conn.requests += 1
         conn.sock.answer(head, made)
+        self._send(conn, keep=not close)
         return True
 
     def finish_request(self, conn: Connection, fs: Future[Any]) -> None:

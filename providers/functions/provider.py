@@ -108,6 +108,12 @@ class FunctionsProvider(CustomMetricsProvider, ExternalMetricsProvider):
         """Name the registered external metrics."""
         return self._index.external_infos()
 
+    def series_count(self, info: CustomMetricInfo | ExternalMetricInfo, namespace: str) -> int:
+        """Return how many label sets an external metric has; an object has one."""
+        job = self._index.external(info.metric, namespace) if isinstance(info, ExternalMetricInfo) else None
+        sample = job.outcome.content if job is not None else None
+        return len(sample.series) if isinstance(sample, Sample) else 1
+
     def get_external_metric(
         self, ctx: RequestContext, namespace: str, metric_selector: Selector, info: ExternalMetricInfo
     ) -> Sequence[ExternalMetricValue]:

@@ -119,6 +119,10 @@ class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableM
         with self._lock:
             return [ExternalMetricInfo(metric) for metric in self._external]
 
+    def series_count(self, info: CustomMetricInfo | ExternalMetricInfo, namespace: str) -> int:
+        """Return how many label sets of an external metric were written; an object has one value."""
+        return len(self._external.get(info.metric, ())) if isinstance(info, ExternalMetricInfo) else 1
+
     def get_metric_by_name(
         self, ctx: RequestContext, name: NamespacedName, info: CustomMetricInfo, metric_selector: Selector
     ) -> MetricValue:

@@ -14,6 +14,7 @@ from app.auth.request_info import RequestInfo, request_info
 from app.auth.review_cache import Waiting
 from app.auth.user import ANONYMOUS, MASTERS, User
 from app.errors import ForbiddenError, ServiceUnavailableError
+from app.target import read_target
 from tests.auth.making import Answer, FakeAccess, WallClock
 
 ALICE = User("alice", "7", ("dev", "system:authenticated"), (("scopes", ("a", "b")),))
@@ -21,7 +22,7 @@ ROOT = User("root", groups=(MASTERS,))
 CUSTOM, EXTERNAL = "/apis/custom.metrics.k8s.io/v1beta2", "/apis/external.metrics.k8s.io/v1beta1"
 PATHS = ("/healthz", "/livez", "/readyz")
 METRICS = RequestInfo("get", "/metrics")
-POD = request_info("GET", CUSTOM + "/namespaces/shop/pods/cart-0/qps", "")
+POD = request_info("GET", read_target(CUSTOM + "/namespaces/shop/pods/cart-0/qps"))
 YES, NO = Answer(allowed=True), Answer(allowed=False)
 
 
@@ -54,8 +55,7 @@ def authorizer(access: FakeAccess, clock: WallClock | None = None, *, paths: tup
     ],
 )
 def test_a_custom_metric_is_reviewed(method: str, target: str, attributes: dict[str, Any]) -> None:
-    raw_path, _, query = target.partition("?")
-    assert access_review(ALICE, request_info(method, raw_path, query)) == {
+    assert access_review(ALICE, request_info(method, read_target(target))) == {
         "user": "alice",
         "uid": "7",
         "groups": ["dev", "system:authenticated"],
@@ -65,9 +65,8 @@ def test_a_custom_metric_is_reviewed(method: str, target: str, attributes: dict[
 
 
 def test_an_external_metric_is_reviewed_with_its_selectors() -> None:
-    info = request_info(
-        "GET", EXTERNAL + "/namespaces/shop/queue", "labelSelector=a%3Db&fieldSelector=metadata.name%3Dx"
-    )
+    target = EXTERNAL + "/namespaces/shop/queue?labelSelector=a%3Db&fieldSelector=metadata.name%3Dx"
+    info = request_info("GET", read_target(target))
     assert access_review(User("bob"), info) == {
         "user": "bob",
         "resourceAttributes": {
@@ -84,7 +83,7 @@ def test_an_external_metric_is_reviewed_with_its_selectors() -> None:
 
 
 def test_a_path_is_reviewed() -> None:
-    info = request_info("POST", "/write-metrics/pods/%61/qps", "")
+    info = request_info("POST", read_target("/write-metrics/pods/%61/qps"))
     assert access_review(ANONYMOUS, info) == {
         "user": "system:anonymous",
         "groups": ["system:unauthenticated"],
@@ -165,9 +164,9 @@ def test_decisions_are_kept_apart() -> None:
         POD,
         POD._replace(name="cart-1"),
         POD._replace(verb="delete"),
-        request_info("GET", queue, ""),
-        request_info("GET", queue, "labelSelector=a"),
-        request_info("GET", queue, "fieldSelector=a%3Db"),
+        request_info("GET", read_target(queue)),
+        request_info("GET", read_target(f"{queue}?labelSelector=a")),
+        request_info("GET", read_target(f"{queue}?fieldSelector=a%3Db")),
         METRICS,
     ]
     users = [ALICE, User("alice"), User("alice", "8", ALICE.groups, ALICE.extra), ANONYMOUS]
@@ -219,7 +218,7 @@ def test_when_the_cluster_is_silent_a_decision_lives_to_its_end() -> None:
             id="a resource with a name",
         ),
         pytest.param(
-            request_info("GET", CUSTOM + "/nodes", ""),
+            request_info("GET", read_target(CUSTOM + "/nodes")),
             NO,
             'nodes.custom.metrics.k8s.io is forbidden: User "alice" cannot list resource "nodes"'
             ' in API group "custom.metrics.k8s.io" at the cluster scope',
@@ -227,7 +226,7 @@ def test_when_the_cluster_is_silent_a_decision_lives_to_its_end() -> None:
             id="without a name, at the cluster's scope",
         ),
         pytest.param(
-            request_info("GET", "/api/v1/pods", ""),
+            request_info("GET", read_target("/api/v1/pods")),
             Answer(allowed=False, reason="RBAC: clusterrole <x> not found"),
             'pods is forbidden: User "alice" cannot list resource "pods" in API group "" at the cluster scope:'
             " RBAC: clusterrole <x> not found",

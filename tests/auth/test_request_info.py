@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from app.auth.request_info import RequestInfo, request_info
 from app.errors import BadRequestError, NotFoundError, StatusError
-from app.query import CustomMetricQuery, parse_custom_metric, parse_external_metric, split_path
+from app.query import CustomMetricQuery, parse_custom_metric, parse_external_metric
+from app.target import read_target
 
 CUSTOM, EXTERNAL = "/apis/custom.metrics.k8s.io/v1beta2", "/apis/external.metrics.k8s.io/v1beta1"
 
@@ -31,8 +32,7 @@ QUEUE = {**SHOP, "resource": "queue"}
 
 
 def check(method: str, target: str, expected: dict[str, object]) -> None:
-    raw_path, _, query = target.partition("?")
-    info = request_info(method, raw_path, query)
+    info = request_info(method, read_target(target))
     defaults = RequestInfo("", info.path, group=info.group, version=info.version)
     assert info == defaults._replace(**expected)
 
@@ -280,9 +280,8 @@ def test_the_old_group_has_no_name() -> None:
     ],
 )
 def test_what_cannot_be_told_is_refused(target: str, error: type[StatusError]) -> None:
-    raw_path, _, query = target.partition("?")
     with pytest.raises(error):
-        request_info("GET", raw_path, query)
+        request_info("GET", read_target(target))
 
 
 @given(
@@ -293,7 +292,7 @@ def test_what_cannot_be_told_is_refused(target: str, error: type[StatusError]) -
 def test_whatever_comes_is_told_or_refused(method: str, raw_path: str, query: str) -> None:
     for prefix in ("/", CUSTOM + "/", EXTERNAL + "/namespaces/"):
         try:
-            info = request_info(method, prefix + raw_path, query)
+            info = request_info(method, read_target(f"{prefix}{raw_path}?{query}"))
         except StatusError as error:
             assert error.code in (400, 404)  # noqa: PT017 - not every path is refused
         else:
@@ -310,14 +309,14 @@ QUERIES = st.sampled_from(["", "watch=1", "labelSelector=a", "fieldSelector=meta
 def test_what_is_served_is_what_was_authorized(segments: list[str], query: str, slash: str) -> None:
     raw_path = "/" + "/".join(quote(segment, safe="*") for segment in segments) + slash
     try:
-        custom = parse_custom_metric(split_path(raw_path), {})
+        custom = parse_custom_metric(read_target(raw_path).segments, {})
     except StatusError:
         pass
     else:
-        assert_authorized(custom, request_info("GET", CUSTOM + raw_path, query))
+        assert_authorized(custom, request_info("GET", read_target(f"{CUSTOM}{raw_path}?{query}")))
     try:
-        external = parse_external_metric(split_path(raw_path), {})
-        info = request_info("GET", EXTERNAL + raw_path, query)
+        external = parse_external_metric(read_target(raw_path).segments, {})
+        info = request_info("GET", read_target(f"{EXTERNAL}{raw_path}?{query}"))
     except StatusError:
         return
     served = (external.namespace, external.info.metric, "")

@@ -164,10 +164,20 @@ def test_yaml_quotes_what_readers_would_take_for_something_else(written: Client)
     assert 'value: "1e3"' in written.get(path, headers={"Accept": "application/yaml"}).text
 
 
-def test_proxied_absolute_target_is_read_as_its_path(written: Client) -> None:
-    """The absolute form of a request target names the same path."""
-    response = written.get(READ, environ_overrides={"RAW_URI": f"http://any.example{READ}?pretty=0"})
-    assert response.status_code == 200
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        pytest.param(f"http://any.example{READ}", "must be a path that begins with /", id="the absolute form"),
+        pytest.param("*", "must be a path that begins with /", id="the asterisk"),
+        pytest.param(f"{READ}#there", "write # as %23", id="a fragment"),
+    ],
+)
+def test_a_target_that_is_no_path_is_a_bad_request(written: Client, target: str, sentence: str) -> None:
+    """Whatever the server in front made of it."""
+    response = written.get(READ, environ_overrides={"RAW_URI": target, "PATH_INFO": READ})
+    assert (response.status_code, response.get_json()["reason"]) == (400, "BadRequest")
+    assert sentence in response.get_json()["message"]
+    assert response.headers["Audit-Id"]
 
 
 def test_audit_ids_differ(client: Client) -> None:

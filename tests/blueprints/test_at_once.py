@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tracemalloc
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +14,7 @@ from werkzeug.test import Client
 
 from app.blueprints.at_once import _asked
 from app.factory import MetricsServer
+from app.model.selectors import Selector
 from tests.conformance import recorded
 from tests.conformance.recorded import Answer
 from tests.conftest import asker
@@ -47,7 +49,7 @@ def same(server: MetricsServer, target: str, headers: dict[str, str]) -> bool:
     answer, fields = found
     client = Client(server)
     raw, _, query = target.partition("?")
-    target_of = {"RAW_URI": target, "PATH_INFO": raw, "QUERY_STRING": query}
+    target_of = {"RAW_URI": target, "PATH_INFO": unquote(raw, "latin-1"), "QUERY_STRING": query}
     response = client.open("/", headers=headers, environ_overrides=target_of)
     expected = Answer(response.status_code, response.headers["Content-Type"], response.data)
     assert (answer.status, answer.content_type) == (expected.status, expected.content_type)
@@ -155,15 +157,28 @@ def test_it_is_counted_as_any_other_request(filled: MetricsServer) -> None:
     assert total() == before + 1
 
 
-def test_a_long_answer_is_left_to_a_thread_from_then_on(server: MetricsServer) -> None:
-    client = Client(server)
-    for number in range(2001):
-        target = f"/write-metrics/external/namespaces/shop/long?labels=n%3D{number}"
-        assert client.post(target, data=b"1").status_code == 200, target
-    target = EXTERNAL.replace("my-external-metric", "long")
-    assert at_once(server, target, {}) is None
-    assert at_once(server, f"{target}?labelSelector=n%3D7", {}) is not None
-    assert at_once(server, target, {}) is None
+def test_a_read_of_many_series_is_left_to_a_thread_before_any_is_looked_at(
+    server: MetricsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the selector leaves of them."""
+    for number in range(300):
+        target = f"/write-metrics/external/namespaces/shop/many?labels=n%3D{number}"
+        assert Client(server).post(target, data=b"1").status_code == 200, target
+    many = EXTERNAL.replace("my-external-metric", "many")
+    assert at_once(server, many, {}) is not None
+    looked_at = []
+    monkeypatch.setattr(Selector, "matches", lambda _, labels: looked_at.append(labels))
+    for narrowed in ("n%3D7", "n%3Dnone", "n%3D7,m", "!m"):
+        assert at_once(server, f"{many}?labelSelector={narrowed}", {}) is None
+    assert looked_at == []
+
+
+def test_the_last_answer_of_a_connection_says_so(filled: MetricsServer) -> None:
+    assert filled.answer is not None
+    for close, word in ((True, b"\r\nConnection: close\r\n"), (False, b"\r\nConnection: keep-alive\r\n")):
+        made = filled.answer("/livez", (), None, close=close)
+        assert made is not None
+        assert word in made
 
 
 PARTS = st.sampled_from(

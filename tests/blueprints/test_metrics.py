@@ -202,9 +202,10 @@ def test_code_is_one_of_a_fixed_set(make_server: Callable[..., MetricsServer], c
         return []
 
     client = Client(server)
-    server.wsgi_app._app, own = app, server.wsgi_app._app
+    observation = server.wsgi_app._app
+    observation._app, own = app, observation._app
     client.get("/x")
-    server.wsgi_app._app = own
+    observation._app = own
     assert [labels["code"] for labels, _ in of(samples(client), "apiserver_request_total")] == [label]
 
 

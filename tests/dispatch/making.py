@@ -24,7 +24,7 @@ from app.provider import (
     Selector,
     metric_value,
 )
-from app.query import parse_custom_metric, parse_external_metric, split_path
+from app.query import parse_custom_metric, parse_external_metric
 from app.settings import PolicySettings, ProviderSettings, Substitute, SubstituteSettings
 from app.telemetry import ProviderMetrics
 from tests.fakes import LOGGER, NOON, FakeClock, cluster, info, provider_context
@@ -56,7 +56,11 @@ class Scripted(CustomMetricsProvider, ExternalMetricsProvider):
         self.answers_from_memory = from_memory
         self.per_user = per_user
         self.calls = 0
+        self.series: int | None = 1
         self._lock = threading.Lock()
+
+    def series_count(self, info: Any, namespace: str) -> int | None:
+        return self.series
 
     def _do(self, ctx: RequestContext) -> Any:
         with self._lock:
@@ -166,5 +170,5 @@ def read_external(asked: Router, selector: str = "", **keywords: Any) -> list[st
 
 def read_custom(asked: Router, path: str, **parameters: str) -> list[tuple[str, str]]:
     """Read a custom metric through a router: the objects' names and their values as text."""
-    values = asked.read_custom(parse_custom_metric(split_path(path), parameters), audit_id="test")
+    values = asked.read_custom(parse_custom_metric(path.split("/"), parameters), audit_id="test")
     return [(value.described_object.name, str(value.value)) for value in values]

@@ -20,9 +20,9 @@ from app.model.metrics import ExternalMetricInfo
 from app.model.quantity import Quantity
 from app.model.resources import GroupResource, NamespacedName
 from app.provider import UserInfo
-from app.query import parse_custom_metric, parse_external_metric, split_path
+from app.query import parse_custom_metric, parse_external_metric
 from app.settings import MatchSettings, PolicySettings
-from tests.dispatch.making import SEVEN, ZERO, Gate, Scripted, instance, read_external, series
+from tests.dispatch.making import SEVEN, ZERO, Gate, Scripted, instance, last, read_external, series
 from tests.dispatch.making import router as router_of
 from tests.fakes import TableProvider
 
@@ -35,7 +35,7 @@ def router(*providers: Any) -> Router:
 
 
 def read(asked: Router, path: str, **parameters: str) -> list[tuple[str, str]]:
-    values = asked.read_custom(parse_custom_metric(split_path(path), parameters), audit_id="a")
+    values = asked.read_custom(parse_custom_metric(path.split("/"), parameters), audit_id="a")
     return [(value.described_object.name, str(value.value)) for value in values]
 
 
@@ -121,7 +121,7 @@ def test_unknown_resource_reaches_no_provider() -> None:
 
 def test_series_selector_is_echoed_where_the_provider_did_not() -> None:
     """Authors need not build a LabelSelector themselves."""
-    query = parse_custom_metric(split_path("namespaces/shop/pods/cart-0/rps"), {"metricLabelSelector": "a=b"})
+    query = parse_custom_metric(("namespaces", "shop", "pods", "cart-0", "rps"), {"metricLabelSelector": "a=b"})
     (value,) = router(TableProvider(ONE)).read_custom(query, audit_id="a")
     assert value.metric.selector is not None
     assert value.metric.selector.match_labels == {"a": "b"}
@@ -239,11 +239,50 @@ def test_reads_that_wait_for_nobody(instances: list[tuple[bool, bool, Any]], pat
         for from_memory, trusted, match in instances
     ]
     query = parse_custom_metric(("namespaces", "shop", *path.split("/")), {})
-    assert router_of(*made).waits_for_nobody(query) is expected
+    assert router_of(*made).immediate(query) is expected
 
 
 def test_external_reads_wait_for_nobody_either() -> None:
     query = parse_external_metric(("namespaces", "shop", "queue"), {})
     for per_user, expected in ((False, True), (True, False)):
         provider = Scripted(lambda _: [], from_memory=True, per_user=per_user)
-        assert router_of(instance(provider, trusted=True)).waits_for_nobody(query) is expected
+        assert router_of(instance(provider, trusted=True)).immediate(query) is expected
+
+
+@pytest.mark.parametrize(
+    ("series_of", "selector", "expected"),
+    [
+        pytest.param([500], "", True, id="so many series"),
+        pytest.param([501], "", False, id="one more"),
+        pytest.param([250], "a", True, id="half of them, each held against a requirement"),
+        pytest.param([251], "a", False, id="one more, with a requirement"),
+        pytest.param([99_000], "a=none", False, id="very many, of which none fits"),
+        pytest.param([None], "", False, id="nobody knows how many"),
+        pytest.param([300, 300], "", False, id="too many of two providers together"),
+        pytest.param([0, 0], ",".join("abcdefgh"), True, id="none at all"),
+    ],
+)
+def test_a_read_is_immediate_only_where_it_looks_at_few_series(
+    series_of: list[int | None], selector: str, expected: bool
+) -> None:
+    """How many is known before any is looked at."""
+    asked = []
+    for number, count in enumerate(series_of):
+        provider = Scripted(lambda _: pytest.fail("it was asked"), from_memory=True)
+        provider.series = count
+        asked.append(instance(provider, name=f"p{number}", trusted=True))
+    query = parse_external_metric(("namespaces", "shop", "queue"), {"labelSelector": selector})
+    assert router_of(*asked).immediate(query) is expected
+
+
+@pytest.mark.parametrize("kept_by", [{"on_empty": last(60)}, {"cache": 60.0}], ids=["onEmpty: last", "cache"])
+def test_a_kept_answer_counts_as_series_too(kept_by: dict[str, Any]) -> None:
+    """It may be given in place of the provider's, however few that has by now."""
+    provider = Scripted(lambda _: series(*range(501)), from_memory=True)
+    asked = router_of(instance(provider, trusted=True, policy=PolicySettings(**kept_by)))
+    query = parse_external_metric(("namespaces", "shop", "queue"), {})
+    assert asked.immediate(query)
+    assert len(read_external(asked)) == 501
+    provider.does = lambda _: []
+    assert not asked.immediate(query)
+    assert len(read_external(asked)) == 501

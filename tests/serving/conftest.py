@@ -30,12 +30,13 @@ class App:
     def stop(self): self.note("stop")
     def drain(self): self.note("drain")
 
-    def answer(self, target, pairs, certificate):
+    def answer(self, target, pairs, certificate, *, close=False):
         # What the worker asks on its loop, before anything else.
         if not target.startswith("/quick"):
             return None
         body = json.dumps([target, pairs, certificate is not None]).encode() + b"x" * int(target[6:] or 0)
-        return b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\nConnection: keep-alive\\r\\n\\r\\n" % len(body) + body
+        head = b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\nConnection: %s\\r\\n\\r\\n"
+        return head % (len(body), b"close" if close else b"keep-alive") + body
 
     def __call__(self, environ, start_response):
         path = environ["PATH_INFO"]

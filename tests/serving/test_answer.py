@@ -6,6 +6,7 @@ import json
 import selectors
 import ssl
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
@@ -43,7 +44,7 @@ ALONE = """
 import time
 
 class App:
-    def answer(self, target, pairs, certificate):
+    def answer(self, target, pairs, certificate, *, close=False):
         if target != "/quick":
             return None
         return b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\nConnection: keep-alive\\r\\n\\r\\n"
@@ -93,8 +94,30 @@ def _shaken(tls: ssl.SSLObject) -> bool:
 
 def test_a_request_whose_head_is_not_plain_takes_a_thread(server: Server) -> None:
     """Though the path is one that could be answered at once: the application answers it as any other."""
-    received = server.exchange(QUICK[:-2] + b"Connection: close\r\n\r\n")
+    received = server.exchange(QUICK[:-2] + b"TE: trailers\r\nConnection: close\r\n\r\n")
     assert received.endswith(b"hello")
+
+
+def test_a_probe_that_closes_is_answered_at_once_and_is_the_last(server: Server) -> None:
+    """As a kubelet's, which has a connection for each probe; what comes after it on the connection is not read."""
+    received = server.exchange(QUICK[:-2] + b"Connection: close\r\n\r\n" + QUICK + SLOW)
+    assert received.count(b"HTTP/1.1 200 OK") == 1
+    assert headers(received)["connection"] == "close"
+    assert b'"/quick"' in received
+
+
+def test_a_full_pool_of_threads_keeps_no_probe_waiting(start: Callable[..., Server]) -> None:
+    served = start().wait_until_ready()
+    with ExitStack() as held:
+        for _ in range(64):
+            client = held.enter_context(served.connect())
+            client.sendall(b"GET /held HTTP/1.1\r\n\r\n")
+        further = held.enter_context(served.connect())
+        further.sendall(SLOW)
+        probe = served.exchange(QUICK[:-2] + b"Connection: close\r\n\r\n")
+        assert b'"/quick"' in probe
+        (served.folder / "release").touch()
+        assert read_response(further).endswith(b"hello")
 
 
 def test_a_large_answer_is_sent_as_it_is_read(server: Server) -> None:

@@ -32,8 +32,7 @@ def _parsed(head: bytes) -> Head | None:
     except (ParseException, StopIteration):
         return None
     assert request.method == "GET"
-    assert not request.should_close()
-    return Head(request.uri, tuple(request.headers), len(head))
+    return Head(request.uri, tuple(request.headers), len(head), request.should_close())
 
 
 def test_plain_get_is_read() -> None:
@@ -43,7 +42,24 @@ def test_plain_get_is_read() -> None:
         "/apis?labelSelector=a%3Db",
         (("HOST", "x"), ("X-REMOTE-GROUP", "a"), ("X-REMOTE-GROUP", "b,c"), ("ACCEPT", "*/*")),
         len(PLAIN),
+        close=False,
     )
+
+
+@pytest.mark.parametrize(
+    ("connection", "close"),
+    [
+        pytest.param(b"close", True, id="close"),
+        pytest.param(b" Close\t", True, id="in another case, with blanks around it"),
+        pytest.param(b"keep-alive", False, id="keep-alive"),
+        pytest.param(b"", False, id="nothing"),
+    ],
+)
+def test_a_word_on_the_connection_is_read(connection: bytes, close: bool) -> None:
+    """Kubelets' probes say close."""
+    head = plain_get(b"GET /livez HTTP/1.1\r\nConnection:" + connection + b"\r\n\r\n")
+    assert head is not None
+    assert head.close is close
 
 
 @pytest.mark.parametrize(
@@ -64,7 +80,9 @@ def test_plain_get_is_read() -> None:
         pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", id="two hosts"),
         pytest.param(b"GET / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", id="a length"),
         pytest.param(b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", id="a transfer coding"),
-        pytest.param(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", id="a word on the connection"),
+        pytest.param(b"GET / HTTP/1.1\r\nConnection: keep-alive, close\r\n\r\n", id="two words on the connection"),
+        pytest.param(b"GET / HTTP/1.1\r\nConnection: a\r\nConnection: close\r\n\r\n", id="two Connection fields"),
+        pytest.param(b"GET / HTTP/1.1\r\nConnection: upgrade\r\n\r\n", id="an upgrade of the connection"),
         pytest.param(b"GET / HTTP/1.1\r\nExpect: 100-continue\r\n\r\n", id="an expectation"),
         pytest.param(b"GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n", id="an upgrade"),
         pytest.param(b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 101 + b"\r\n", id="many fields"),
@@ -78,7 +96,15 @@ def test_anything_else_is_left_to_gunicorn(received: bytes) -> None:
 
 
 FIELDS = st.sampled_from(
-    [b"Host: x", b"Accept: */*", b"Authorization: Bearer a.b-c", b"X-Remote-Group: a, b", b"A:\t b \t"]
+    [
+        b"Host: x",
+        b"Accept: */*",
+        b"Authorization: Bearer a.b-c",
+        b"X-Remote-Group: a, b",
+        b"A:\t b \t",
+        b"Connection: close",
+        b"Connection: Keep-Alive",
+    ]
 )
 MARKS = st.sampled_from([b"\r", b"\n", b"\r\n", b"\x00", b" ", b"\t", b":", b"_", b"#", b"?", b"%"])
 NOISE = st.one_of(st.binary(max_size=6), MARKS)
