@@ -246,7 +246,7 @@ def _route(server: MetricsServer, telemetry: Telemetry, clock: Clock, observer: 
         "shutdown": server.shutdown_check,
     }
     if server.configuration.path:
-        ready["configuration"] = lambda: probes.Passing(server.configuration.status())
+        ready["configuration"] = partial(_configuration_check, server.configuration)
     failures.register(server, logger, admit=_admit(server.delegation))
     server.register_blueprint(groups.blueprint(lambda: server.discovery.documents, lambda: _paths(server, ready)))
     served = {group: telemetry.freshness.observer(group, clock.now) for group in GROUPS}
@@ -254,9 +254,9 @@ def _route(server: MetricsServer, telemetry: Telemetry, clock: Clock, observer: 
     server.register_blueprint(external_metrics.blueprint(router, served[EXTERNAL_METRICS]))
     server.register_blueprint(write_metrics.blueprint(router, server.discovery.refresh_soon))
     server.register_blueprint(openapi.blueprint(version))
-    server.register_blueprint(probes.blueprint(live, ready))
+    server.register_blueprint(probes.blueprint(live, ready, logger))
     server.register_blueprint(process.blueprint(version, telemetry))
-    server.register_blueprint(debug.blueprint(router.recent))
+    server.register_blueprint(debug.blueprint(router.recent, ready))
     server.answer = AtOnce(
         router,
         known=server.delegation.known if server.delegation is not None else None,
@@ -264,6 +264,10 @@ def _route(server: MetricsServer, telemetry: Telemetry, clock: Clock, observer: 
         served=served,
         probes={"/healthz": live, "/livez": live, "/readyz": ready},
     )
+
+
+def _configuration_check(configuration: ConfigurationFile) -> probes.Passing:
+    return probes.Passing(configuration.status(), remark="a newer one is refused" if configuration.refused else "")
 
 
 def _admit(delegation: Delegation | None) -> Callable[[], None] | None:

@@ -1,35 +1,61 @@
-"""`/healthz`, `/livez`, `/readyz`: named checks, which never wait for anything (k8s.io/apiserver `healthz`)."""
+"""`/healthz`, `/livez`, `/readyz`: named checks, which never wait for anything (k8s.io/apiserver `healthz`).
+
+Anybody may ask, and is told names and ok or failed. Why a check fails is for the log and for `/debug/status`.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
+from typing import Self
 
+from cachetools import TTLCache
 from flask import Blueprint, Response, request
 
 from app.errors import NotFoundError
 
-__all__ = ["Check", "Passing", "blueprint", "failure"]
+__all__ = ["Check", "Passing", "blueprint", "failure", "status_of"]
+
+# How often the log is told of a check that goes on failing for the same reason, of how many reasons.
+_LOG_SECONDS = 60.0
+_MOST_REASONS = 64
 
 
 class Passing(str):
-    """A check passes, and there is something to say of it all the same."""
+    """What is to be said of a check that passes, to who may know; `remark` is a word of ours for everybody."""
 
-    __slots__ = ()
+    __slots__ = ("remark",)
+    remark: str
+
+    def __new__(cls, text: str, *, remark: str = "") -> Self:
+        """Make it."""
+        made = super().__new__(cls, text)
+        made.remark = remark
+        return made
 
 
 # Gives the reason why the check fails; None, or Passing, while it passes.
 Check = Callable[[], str | Passing | None]
 
 
-def blueprint(live: Mapping[str, Check], ready: Mapping[str, Check]) -> Blueprint:
+def blueprint(live: Mapping[str, Check], ready: Mapping[str, Check], logger: logging.Logger) -> Blueprint:
     """Make the routes: `/livez` and `/healthz` run the checks of `live`, `/readyz` those of `ready`."""
     routes = Blueprint("probes", __name__)
+    told: TTLCache[tuple[str, str], None] = TTLCache(_MOST_REASONS, _LOG_SECONDS)
+
+    def failed(name: str, found: str | None) -> bool:
+        reason = failure(found)
+        if reason is not None and (name, reason) not in told:
+            told[name, reason] = None
+            logger.warning("the check %s fails: %s", name, reason)
+        return reason is not None
+
     for probe, checks in (("healthz", live), ("livez", live), ("readyz", ready)):
-        _add(routes, probe, checks)
+        _add(routes, probe, checks, failed)
     return routes
 
 
-def _add(routes: Blueprint, probe: str, checks: Mapping[str, Check]) -> None:
+def _add(routes: Blueprint, probe: str, checks: Mapping[str, Check], failed: Callable[[str, str | None], bool]) -> None:
     def every() -> Response:
         excluded = set(request.args.getlist("exclude"))
         lines, passed = [], True
@@ -38,10 +64,12 @@ def _add(routes: Blueprint, probe: str, checks: Mapping[str, Check]) -> None:
                 lines.append(f"[+]{name} excluded: ok")
                 continue
             found = check()
-            reason = failure(found)
-            passed = passed and reason is None
-            detail = f": {found}" if found else ""
-            lines.append(f"[+]{name} ok{detail}" if reason is None else f"[-]{name} failed: {reason}")
+            if failed(name, found):
+                passed = False
+                lines.append(f"[-]{name} failed: reason withheld")
+            else:
+                remark = found.remark if isinstance(found, Passing) else ""
+                lines.append(f"[+]{name} ok: {remark}" if remark else f"[+]{name} ok")
         if unknown := sorted(excluded - checks.keys()):
             names = ", ".join(f'"{name}"' for name in unknown)
             lines.append(f"warn: some health checks cannot be excluded: no matches for {names}")
@@ -54,8 +82,9 @@ def _add(routes: Blueprint, probe: str, checks: Mapping[str, Check]) -> None:
     def one(name: str) -> Response:
         if name not in checks:
             raise NotFoundError.for_path()
-        reason = failure(checks[name]())
-        return _text("ok", 200) if reason is None else _text(f"internal server error: {reason}\n", 500)
+        if failed(name, checks[name]()):
+            return _text("internal server error: reason withheld\n", 500)
+        return _text("ok", 200)
 
     routes.add_url_rule(f"/{probe}", view_func=every, endpoint=probe)
     routes.add_url_rule(f"/{probe}/", view_func=every, endpoint=probe)
@@ -63,8 +92,18 @@ def _add(routes: Blueprint, probe: str, checks: Mapping[str, Check]) -> None:
 
 
 def failure(found: str | None) -> str | None:
-    """Give the reason why a check fails; None while it passes."""
+    """Return the reason why a check fails; None while it passes."""
     return None if isinstance(found, Passing) else found
+
+
+def status_of(checks: Mapping[str, Check]) -> list[dict[str, str]]:
+    """Run the checks, and return what is known of each: for who may know."""
+    status = []
+    for name, check in checks.items():
+        found = check()
+        row = {"name": name, "status": "ok" if failure(found) is None else "failed"}
+        status.append({**row, "detail": str(found)} if found else row)
+    return status
 
 
 def _text(text: str, status: int) -> Response:

@@ -39,7 +39,7 @@ def document(content: Any, media_type: MediaType, *, status: int = 200) -> Respo
 def conditional(encoded: Encoded, content_type: str) -> Response:
     """Answer with a document that has an ETag, or with 304 where the client has it already."""
     if request.if_none_match.contains_weak(encoded.etag.strip('"')):
-        response = Response(status=304)
+        response = Response(status=304, content_type=content_type)
     else:
         response = Response(encoded.body, content_type=content_type)
     response.headers["ETag"] = encoded.etag

@@ -33,7 +33,8 @@ def blueprint(router: Router, written: Callable[[], None]) -> Blueprint:
             case _:
                 _write_custom(router, segments, labels)
         written()
-        return Response(status=200)
+        # Flask would call it a web page.
+        return Response(status=200, content_type="text/plain; charset=utf-8")
 
     routes.add_url_rule("/<path:path>", view_func=view, endpoint="write", methods=responses.EVERY_METHOD)
     return routes

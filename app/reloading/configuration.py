@@ -96,6 +96,11 @@ class ConfigurationFile:
             parts.append(f"a newer one was refused at {_written(refusal.since)}: {reason}{more}")
         return "; ".join(parts)
 
+    @property
+    def refused(self) -> bool:
+        """Whether the file's content is not in use, because something is wrong with it."""
+        return self._refusal is not None
+
     def look(self) -> None:
         """Look at the file once, and take over what is new and right."""
         content = self._read()

@@ -90,7 +90,7 @@ class LiveServer:
         wait_until(
             lambda: self.ask("GET", "/readyz", {}).status == 200,
             START_SECONDS,
-            lambda: f"not ready: {self.ask('GET', '/readyz?verbose', {}).text}\n{self.log()}",
+            lambda: f"not ready: {self.ask('GET', '/debug/status', {}).text}\n{self.log()}",
         )
 
     def connect(self) -> http.client.HTTPSConnection:

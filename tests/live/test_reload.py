@@ -79,9 +79,10 @@ def test_reload_under_load(tmp_path: Path, place: Callable[[Path], tuple[Path, C
         readers = Readers(server)
 
         def refused(times: int) -> bool:
-            text = server.ask("GET", "/readyz?verbose", {}).text
-            words = ("refused at 20", f"{path}:4: provider ten (constant, ", "[+]configuration ok: ")
-            return all(word in text for word in words) and server.log().count("is refused") == times
+            text = server.ask("GET", "/debug/status", {}).text
+            words = ("refused at 20", f"{path}:4: provider ten (constant, ")
+            said = "[+]configuration ok: a newer one is refused" in server.ask("GET", "/readyz?verbose", {}).text
+            return said and all(word in text for word in words) and server.log().count("is refused") == times
 
         with readers.reading():
             wait_until(lambda: readers.latest() == "1", 10, "nothing was read")

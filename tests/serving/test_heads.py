@@ -17,8 +17,8 @@ PLAIN = (
 )
 
 
-def _parsed(head: bytes) -> Head | None:
-    """What gunicorn's parser reads, in our settings; None if it refuses."""
+def our_settings() -> Config:
+    """Make gunicorn's settings as ours, as far as its parser goes."""
     cfg = Config()
     # Of app.serving.config, which cannot be imported without a certificate.
     cfg.set("limit_request_line", 8190)
@@ -27,6 +27,12 @@ def _parsed(head: bytes) -> Head | None:
     cfg.set("http_parser", "python")
     cfg.set("forwarder_headers", "")
     cfg.set("forwarded_allow_ips", "192.0.2.1")
+    return cfg
+
+
+def _parsed(head: bytes) -> Head | None:
+    """What gunicorn's parser reads, in our settings; None if it refuses."""
+    cfg = our_settings()
     try:
         request = next(RequestParser(cfg, iter([head]), ("127.0.0.1", 1)))
     except (ParseException, StopIteration):
