@@ -26,6 +26,8 @@ from app.telemetry import ProviderFigures, ProviderLoad, ProviderMetrics
 
 __all__ = ["Instance"]
 
+# Series of which all are read to say that the selector leaves out all of them.
+_MOST_EXPLAINED = 1000
 # The client's mistake, or one metric's trouble: the provider is well.
 _NO_FAILURES = (FailureReason.REFUSED, FailureReason.NO_VALUE)
 
@@ -133,11 +135,13 @@ class Instance:
         return ()
 
     def filtered_out(self, read: Read, request: Request) -> bool:
-        """Tell whether there are values, but none for the read's selector of series; where that costs next to nothing.
+        """Return whether there are values, but none for the read's selector of series; where that costs little.
 
-        A provider that does not answer from memory is not asked again.
+        A provider that does not answer from memory, or has very many series, is not asked again.
         """
         if not self.provider.answers_from_memory or isinstance(read, NameRead) or read.metric_selector.empty:
+            return False
+        if (self.provider.series_count(read.info, read.namespace) or 0) > _MOST_EXPLAINED:
             return False
         user = request.user if self.provider.per_user else None
         context = self._context(request, self.policy(read), user)

@@ -286,3 +286,11 @@ def test_a_kept_answer_counts_as_series_too(kept_by: dict[str, Any]) -> None:
     provider.does = lambda _: []
     assert not asked.immediate(query)
     assert len(read_external(asked)) == 501
+
+
+@pytest.mark.parametrize(("count", "calls"), [(1000, 2), (1001, 1)], ids=["a thousand", "one more"])
+def test_very_many_series_are_not_read_again_to_say_why_none_is_left(count: int, calls: int) -> None:
+    provider = Scripted(lambda _: [], from_memory=True)
+    provider.series = count
+    assert read_external(router_of(instance(provider)), "a=none") == []
+    assert provider.calls == calls
