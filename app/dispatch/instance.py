@@ -191,9 +191,9 @@ class Instance:
         try:
             written.result(seconds)
         except TimeoutError as error:
-            # The provider may have raised one itself.
+            # It came in this moment, or the provider raised that itself.
             if written.done():
-                raise
+                return written.result()
             sentence = f"provider {self.name} has not taken the value within {round(seconds, 3):g} s"
             raise GatewayTimeoutError(f"{sentence}; it may still do so") from error
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from app.auth.authenticator import Authenticator
 from app.auth.bearer_token import BearerTokens, bearer_token
 from app.auth.client_cas import ClientCAs
-from app.auth.review_cache import Waiting
 from app.auth.user import ANONYMOUS, User
+from app.auth.waiting import Waiting
 from app.errors import ServiceUnavailableError, UnauthorizedError
 from app.settings import AuthenticationSettings
 from tests.auth.making import DAY, NOBODY, SERVER, FakeTokens, TokenUser, WallClock, der, make, named, root
