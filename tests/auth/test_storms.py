@@ -23,7 +23,7 @@ from app.auth.waiting import Waiting
 from app.budget import REVIEWS_OF_ONE_USER, REVIEWS_OF_STRANGERS, THREADS
 from app.errors import ServiceUnavailableError
 from app.factory import MetricsServer
-from tests.auth.conftest import ACCESS_REVIEWS, CLIENT_CA, PROXY_CA, TOKEN_REVIEWS, Ask, Reviewing, asker
+from tests.auth.conftest import ACCESS_REVIEWS, CLIENT_CA, PROXY_CA, TOKEN_REVIEWS, Ask, Reviewing, asker, wait_until
 from tests.auth.making import Answer, FakeAccess, FakeTokens, Gate, TokenUser, WallClock, make, named
 from tests.controlplane.certificates import Certificate
 
@@ -185,6 +185,7 @@ def test_a_token_that_was_accepted_lately_is_reviewed_ahead_of_made_up_ones() ->
     with ThreadPoolExecutor(CLIENTS) as pool:
         made_up = [pool.submit(user, secrets.token_hex()) for _ in range(CLIENTS)]
         tokens.gate.wait_for(REVIEWS_OF_STRANGERS)
+        wait_until(lambda: sum(each.done() for each in made_up) == CLIENTS - REVIEWS_OF_STRANGERS)
         clock.moved = 11
         assert user("of-prometheus") == "prometheus"
         # Refused: now it is as good as any other.
