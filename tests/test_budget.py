@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,23 @@ def test_the_rows_add_up_to_the_threads() -> None:
     assert budget.NOBODY >= 8
     # Beside a user who takes all it may, the autoscaler's five workers find room.
     assert budget.REVIEWS_OF_VERIFIED - budget.REVIEWS_OF_ONE_USER > 5
+
+
+def test_the_page_has_the_table() -> None:
+    """docs/architecture.md is what people read."""
+    text = (Path(__file__).parent.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    of_verified = f"{budget.REVIEWS_OF_VERIFIED} ({budget.REVIEWS_OF_ONE_USER})"
+    cells = [
+        f"{of_verified}, {budget.REVIEWS_OF_STRANGERS}",
+        str(budget.PROVIDERS),
+        str(budget.CLUSTER),
+        str(budget.BODIES),
+        str(budget.LARGE_ANSWERS),
+        f"{budget.NOBODY}, and every place above that is not taken",
+    ]
+    table = text.split("| for | places |")[1].split("\n\n")[0]
+    assert [row.split("|")[2].strip() for row in table.splitlines()[2:]] == cells
+    assert f"The server has {budget.THREADS} threads." in text
 
 
 def test_room_is_taken_at_once_or_not_at_all() -> None:
