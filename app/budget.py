@@ -21,6 +21,7 @@ __all__ = [
     "REVIEWS_OF_ONE_USER",
     "REVIEWS_OF_STRANGERS",
     "REVIEWS_OF_VERIFIED",
+    "SCRAPES",
     "THREADS",
     "Room",
     "SharedRoom",
@@ -34,7 +35,9 @@ REVIEWS_OF_STRANGERS: Final = 5
 REVIEWS_OF_ONE_USER: Final = 9
 REVIEWS: Final = REVIEWS_OF_VERIFIED + REVIEWS_OF_STRANGERS
 # All instances together, also while those of an old configuration still finish.
-PROVIDERS: Final = 20
+PROVIDERS: Final = 18
+# What providers count themselves, which is read by their own code when `/metrics` is.
+SCRAPES: Final = 2
 # A first list of objects, or a resource that is looked up.
 CLUSTER: Final = 6
 # Bodies that peers still send.
@@ -42,7 +45,7 @@ BODIES: Final = 6
 # Answers that are so long that they are written one after the other.
 LARGE_ANSWERS: Final = 4
 # What is left for those who wait for nobody.
-NOBODY: Final = THREADS - REVIEWS - PROVIDERS - CLUSTER - BODIES - LARGE_ANSWERS
+NOBODY: Final = THREADS - REVIEWS - PROVIDERS - SCRAPES - CLUSTER - BODIES - LARGE_ANSWERS
 
 
 class Room:

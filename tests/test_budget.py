@@ -18,6 +18,7 @@ def test_the_rows_add_up_to_the_threads() -> None:
         budget.REVIEWS_OF_VERIFIED,
         budget.REVIEWS_OF_STRANGERS,
         budget.PROVIDERS,
+        budget.SCRAPES,
         budget.CLUSTER,
         budget.BODIES,
         budget.LARGE_ANSWERS,
@@ -37,6 +38,7 @@ def test_the_page_has_the_table() -> None:
     cells = [
         f"{of_verified}, {budget.REVIEWS_OF_STRANGERS}",
         str(budget.PROVIDERS),
+        str(budget.SCRAPES),
         str(budget.CLUSTER),
         str(budget.BODIES),
         str(budget.LARGE_ANSWERS),

@@ -70,8 +70,8 @@ def test_closed_one_ends_its_threads_and_still_serves_who_came_late() -> None:
     [
         pytest.param(0, 16, id="none"),
         pytest.param(1, 16, id="one"),
-        pytest.param(2, 10, id="two share the same threads"),
-        pytest.param(4, 5, id="four"),
+        pytest.param(2, 9, id="two share the same threads"),
+        pytest.param(3, 6, id="three"),
         pytest.param(100, 4, id="many: each has a few"),
     ],
 )
