@@ -30,6 +30,7 @@ from app.blueprints.at_once import AtOnce
 from app.blueprints.observation import Observation, Observer
 from app.blueprints.targets import ReadsTarget
 from app.discovery import Discovery
+from app.dispatch.bulkhead import provider_room
 from app.dispatch.router import Router
 from app.kube.client import ClusterClient
 from app.kube.cluster import Cluster
@@ -148,7 +149,8 @@ def create_app(
 
     make_context = partial(_provider_context, cluster=cluster, clock=clock)
     providers = registry.build(settings.providers, make_context)
-    instances = make_instances(providers, telemetry=telemetry, clock=clock)
+    waiting = provider_room()
+    instances = make_instances(providers, waiting=waiting, telemetry=telemetry, clock=clock)
     router = Router(
         instances,
         mapper=cluster.mapper,
@@ -172,6 +174,7 @@ def create_app(
         telemetry=telemetry,
         clock=clock,
         build=partial(registry.build_one, make_context=make_context),
+        waiting=waiting,
         seconds=settings.serving.request_timeout,
     )
     server = MetricsServer(

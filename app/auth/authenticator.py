@@ -18,8 +18,8 @@ from app.errors import ServiceUnavailableError, UnauthorizedError
 
 __all__ = ["Authenticator"]
 
-# All certificates that were judged together, and what each costs besides itself, in bytes.
-_CACHED_BYTES = 4 << 20
+# All good certificates together, all others, and what each costs besides itself, in bytes. Anybody can make up others.
+_GOOD_BYTES, _REFUSED_BYTES = 3 << 20, 1 << 20
 _OVERHEAD = 1024
 # A certificate that was refused may be good later: it may not have begun.
 _REFUSED_SECONDS = 10.0
@@ -36,6 +36,11 @@ class _Judgement:
     proxy: bool
     user: User | None
     problem: str
+
+    @property
+    def good(self) -> bool:
+        """Whether it is good for anything."""
+        return self.proxy or self.user is not None
 
     def holds(self, generation: int, now: float) -> bool:
         return self.generation == generation and self.begin <= now <= self.end
@@ -54,7 +59,8 @@ class Authenticator:
         self._tokens = tokens
         self._unknown = unknown
         self._now = now
-        self._judgements: LRUCache[bytes, _Judgement] = LRUCache(_CACHED_BYTES, getsizeof=lambda each: each.size)
+        self._good: LRUCache[bytes, _Judgement] = LRUCache(_GOOD_BYTES, getsizeof=lambda each: each.size)
+        self._refused: LRUCache[bytes, _Judgement] = LRUCache(_REFUSED_BYTES, getsizeof=lambda each: each.size)
         self._lock = Lock()
 
     def authenticate(self, pairs: HeaderPairs, certificate: bytes | None) -> User:
@@ -105,15 +111,17 @@ class Authenticator:
         judgement = self._known(der, cas.generation, now.timestamp())
         if judgement is None:
             judgement = _judge(der, cas, now)
+            kept, other = (self._good, self._refused) if judgement.good else (self._refused, self._good)
             with self._lock:
+                other.pop(der, None)
                 # One that is larger than the cache has been refused for that.
-                if judgement.size <= self._judgements.maxsize:
-                    self._judgements[der] = judgement
+                if judgement.size <= kept.maxsize:
+                    kept[der] = judgement
         return judgement
 
     def _known(self, der: bytes, generation: int, now: float) -> _Judgement | None:
         with self._lock:
-            judgement = self._judgements.get(der)
+            judgement = self._good.get(der) or self._refused.get(der)
         return judgement if judgement is not None and judgement.holds(generation, now) else None
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from app.auth.request_info import RequestInfo
-from app.auth.review_cache import ReviewCache, Waiting
+from app.auth.review_cache import ReviewCache
 from app.auth.user import MASTERS, User
+from app.auth.waiting import Waiting
 from app.errors import ForbiddenError, ServiceUnavailableError
 from app.kube.client import ClusterError
 
@@ -49,14 +50,20 @@ class Authorizer:
         self._paths = frozenset(path for path in paths if not path.endswith("*"))
         self._prefixes = tuple(path[:-1] for path in paths if path.endswith("*"))
         self._decisions: ReviewCache[tuple[User, RequestInfo], Decision] = ReviewCache(
-            "requests", size=_CACHED, monotonic=monotonic, waiting=waiting, characters=_characters
+            "requests",
+            size=_CACHED,
+            verified=lambda key, _: key[0].verified,
+            monotonic=monotonic,
+            waiting=waiting,
+            characters=_characters,
         )
 
     def authorize(self, user: User, info: RequestInfo) -> None:
         """Let a request pass, or raise ForbiddenError, or ServiceUnavailableError where the cluster does not say."""
         if self.always_allows(info) or MASTERS in user.groups:
             return
-        decision = self._decisions.get((user, info), lambda: self._review(user, info))
+        asker = user.name if user.verified else None
+        decision = self._decisions.get((user, info), lambda: self._review(user, info), asker=asker)
         if not decision.allowed:
             raise _forbidden(user, info, decision.reason)
 

@@ -7,9 +7,11 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from app.auth.accepted_tokens import AcceptedTokens
 from app.auth.front_proxy import HeaderPairs, wire_text
-from app.auth.review_cache import ReviewCache, Waiting
+from app.auth.review_cache import ReviewCache
 from app.auth.user import User
+from app.auth.waiting import Waiting
 from app.errors import ServiceUnavailableError
 from app.kube.client import ClusterError
 
@@ -55,12 +57,14 @@ class BearerTokens:
         self._secret = secrets.token_bytes(32)
         # In a tuple: (None,) is a no, which is kept as well as a yes.
         self._users: ReviewCache[bytes, tuple[User | None]] = ReviewCache(
-            "tokens", size=_CACHED, monotonic=monotonic, waiting=waiting
+            "tokens", size=_CACHED, verified=lambda _, found: found[0] is not None, monotonic=monotonic, waiting=waiting
         )
+        self._accepted = AcceptedTokens(monotonic)
 
     def user(self, token: str) -> User | None:
         """Give the token's user, None where it is no good. Raises ServiceUnavailableError."""
-        return self._users.get(self._key(token), lambda: self._review(token))[0]
+        key = self._key(token)
+        return self._users.get(key, lambda: self._review(token, key), asker=self._accepted.name(key))[0]
 
     def cached(self, token: str) -> tuple[User | None] | None:
         """Give what `user` would give, in a tuple, if it is known without asking."""
@@ -69,14 +73,18 @@ class BearerTokens:
     def _key(self, token: str) -> bytes:
         return hmac.digest(self._secret, token.encode("utf-8"), "sha256")
 
-    def _review(self, token: str) -> tuple[User | None]:
+    def _review(self, token: str, key: bytes) -> tuple[User | None]:
         try:
             found = self._reviewer.review(token, self._audiences)
         except ClusterError as error:
             raise ServiceUnavailableError(f"the cluster cannot tell whose the token is: {error}") from error
         if found is None or not found.name:
+            self._accepted.discard(key)
             return (None,)
-        return (User.authenticated(found.name, uid=found.uid, groups=found.groups, extra=found.extra),)
+        user = User.authenticated(found.name, uid=found.uid, groups=found.groups, extra=found.extra)
+        if user.verified:
+            self._accepted.add(key, user.name)
+        return (user,)
 
 
 def bearer_token(pairs: HeaderPairs) -> str | None:

@@ -11,8 +11,8 @@ from app.auth.client_cas import ClientCAs
 from app.auth.front_proxy import HeaderPairs
 from app.auth.impersonation import impersonates
 from app.auth.request_info import RequestInfo
-from app.auth.review_cache import Waiting
 from app.auth.user import User
+from app.auth.waiting import Waiting
 from app.files import FileFollower
 from app.kube.authentication_config import AuthenticationConfigMap
 from app.kube.client import ClusterClient
@@ -39,7 +39,7 @@ class Delegation:
         clock: Clock,
         logger: logging.Logger,
     ) -> None:
-        waiting = Waiting()
+        self.waiting = Waiting()
         self._clients = {client, access_client}
         self._tolerant = authentication.authentication_tolerate_lookup_failure
         self.cas = ClientCAs(authentication, logger)
@@ -50,14 +50,17 @@ class Delegation:
             else None
         )
         bearer_tokens = BearerTokens(
-            TokenReviews(client), audiences=authentication.api_audiences, monotonic=clock.monotonic, waiting=waiting
+            TokenReviews(client),
+            audiences=authentication.api_audiences,
+            monotonic=clock.monotonic,
+            waiting=self.waiting,
         )
         self.authenticator = Authenticator(self.cas, bearer_tokens, unknown=self.check, now=clock.now)
         self.authorizer = Authorizer(
             SubjectAccessReviews(access_client),
             always_allow_paths=authorization.authorization_always_allow_paths,
             monotonic=clock.monotonic,
-            waiting=waiting,
+            waiting=self.waiting,
         )
 
     def start(self) -> None:

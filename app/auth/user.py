@@ -36,6 +36,11 @@ class User:
         extra = sum(len(key) + sum(map(len, values)) for key, values in self.extra)
         return len(self.name) + len(self.uid) + sum(map(len, self.groups)) + extra
 
+    @property
+    def verified(self) -> bool:
+        """Whether it has proved who it is; the anonymous user has not, whoever tells of it."""
+        return self.name != _ANONYMOUS and _UNAUTHENTICATED not in self.groups
+
     @classmethod
     def authenticated(
         cls, name: str, *, uid: str = "", groups: Sequence[str] = (), extra: Mapping[str, Iterable[str]] | None = None

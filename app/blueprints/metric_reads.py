@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -12,6 +11,7 @@ from flask import Blueprint, Response, request
 from app.auth.user import User
 from app.blueprints import responses
 from app.blueprints.failures import audit_id
+from app.blueprints.large_answers import Turns
 from app.environ import USER_INFO
 from app.errors import MethodNotAllowedError, NotFoundError
 from app.provider import UserInfo
@@ -22,9 +22,9 @@ __all__ = ["Served", "blueprint"]
 
 Served = Callable[[Sequence[Any]], None]
 
-# Held while an answer with more items is written.
+# An answer with more items waits for its turn, of both APIs together.
 _LARGE = 5000
-_large = threading.Lock()
+turns = Turns()
 # `/apis/GROUP/VERSION` come before what the query grammar reads.
 _PREFIX_SEGMENTS = 3
 
@@ -54,8 +54,7 @@ def blueprint(
             raise MethodNotAllowedError
         values = read(query, audit_id=audit_id(), user=_user() if wants_user() else None)
         served(values)
-        # Each is a part of a second of computing: one after the other they leave more of it to everybody else.
-        with _large if len(values) > _LARGE else nullcontext():
+        with turns.turn() if len(values) > _LARGE else nullcontext():
             return responses.document(row.dump_list(values), media_type)
 
     routes.add_url_rule("/<version>/<path:path>", view_func=view, endpoint="read", methods=responses.EVERY_METHOD)

@@ -7,41 +7,27 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TypeVar
 
-__all__ = ["Bulkhead", "Room", "share_of_threads"]
+from app.budget import PROVIDERS, SharedRoom
 
-# The server has 64 threads; at most 24 wait for the cluster's reviews, and the rest of these are for probes and for
-# providers that answer from memory.
-_WAITING_TOGETHER = 32
-_MOST_WAITING, _LEAST_WAITING = 16, 4
+__all__ = ["Bulkhead", "provider_room", "share_of_threads"]
+
+# Of the server's threads, for one instance.
+_MOST_WAITING, _LEAST_WAITING = 24, 4
 
 _Result = TypeVar("_Result")
 
 
 def share_of_threads(instances: int) -> int:
-    """Give how many of the server's threads may wait for one of so many instances."""
-    return max(_LEAST_WAITING, min(_MOST_WAITING, _WAITING_TOGETHER // max(1, instances)))
+    """Return how many of the server's threads may wait for one of so many instances.
+
+    That is more than there is for each where the instances are many: `app.budget.SharedRoom` bounds their sum.
+    """
+    return max(_LEAST_WAITING, min(_MOST_WAITING, PROVIDERS // max(1, instances)))
 
 
-class Room:
-    """So many places, which are taken at once or not at all."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.taken = 0
-        self._lock = threading.Lock()
-
-    def enter(self) -> bool:
-        """Take a place if there is one."""
-        with self._lock:
-            if self.taken >= self.most:
-                return False
-            self.taken += 1
-            return True
-
-    def leave(self) -> None:
-        """Give the place back."""
-        with self._lock:
-            self.taken -= 1
+def provider_room() -> SharedRoom:
+    """Make the room in which the server's threads wait for providers; for one instance until it is divided."""
+    return SharedRoom(PROVIDERS, each=share_of_threads(1))
 
 
 class Bulkhead:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
 from datetime import timedelta
 from functools import partial
 
+from app.budget import SharedRoom
 from app.dispatch.breaker import Admission, Breaker
-from app.dispatch.bulkhead import Bulkhead, Room, share_of_threads
+from app.dispatch.bulkhead import Bulkhead, provider_room
 from app.dispatch.caller import Caller
 from app.dispatch.flight import Call, Flights
 from app.dispatch.matching import Matcher
@@ -43,10 +45,10 @@ class Instance:
         telemetry: ProviderMetrics,
         clock: Clock,
         logger: logging.Logger,
-        most_waiting: int | None = None,
+        waiting: SharedRoom | None = None,
         trusted: bool = False,
     ) -> None:
-        """Make it; no thread is started. `most_waiting` is how many reads may wait for it at once.
+        """Make it; no thread is started. `waiting` is where the server's threads wait for all instances together.
 
         `trusted`: it is believed that it answers from memory, so far that nothing else goes on meanwhile.
         """
@@ -67,28 +69,32 @@ class Instance:
         self._flights = Flights()
         self._breaker = Breaker(self.name, settings.breaker, clock=clock, logger=logger)
         self._bulkhead = Bulkhead(self.name, settings.concurrency)
-        self._waiting = Room(share_of_threads(1) if most_waiting is None else most_waiting)
+        self._waiting = waiting or provider_room()
         telemetry.watch(self.name, self.load)
 
     def load(self) -> ProviderLoad:
         """Say how loaded the provider is."""
         bulkhead = self._bulkhead
-        return ProviderLoad(bulkhead.size, bulkhead.in_use, self._waiting.taken, self._breaker.state)
+        return ProviderLoad(bulkhead.size, bulkhead.in_use, self._waiting.held(self), self._breaker.state)
 
     def close(self) -> None:
         """Let the threads end that have nothing to do; calls under way are left to themselves."""
         self._bulkhead.close()
         self._telemetry.forget(self.name, self.load)
 
+    @property
+    def waits(self) -> bool:
+        """Whether one of the server's threads may have to wait for it: what others than we say of it is not enough."""
+        return not (self._trusted and self.provider.answers_from_memory)
+
     def series_at_once(self, read: Read) -> int | None:
         """Return how many series a read looks at, at the most; None where it may wait, or nobody knows.
 
         Kept answers are counted too, as one of them may be given in place of the provider's.
         """
-        provider = self.provider
-        if not self._trusted or not provider.answers_from_memory or provider.per_user:
+        if self.waits or self.provider.per_user:
             return None
-        series = provider.series_count(read.info, read.namespace)
+        series = self.provider.series_count(read.info, read.namespace)
         if series is None:
             return None
         kept = (store.get(read) for store in (self._cache, self._last))
@@ -113,18 +119,23 @@ class Instance:
             if kept is not None:
                 figures.hit()
                 return self._served(kept, read, policy, figures)
-        context = self._context(request, policy, user)
-        if self.provider.answers_from_memory:
-            outcome = self._caller.call(read, context)
-            self._keep(outcome, read, policy, key)
-        elif not self._waiting.enter():
-            outcome = self._busy(f"{self._waiting.most} reads are waiting for it already")
+        outcome = self._ask(read, self._context(request, policy, user), policy, key)
+        return self._served(outcome, read, policy, figures)
+
+    def write(self, metric: str, work: Callable[[], None], *, seconds: float) -> None:
+        """Run what writes a value of this metric, and wait for it so long at the most.
+
+        Raises StatusError, and what `work` raises.
+        """
+        if not self.waits:
+            work()
+        elif not self._waiting.enter(self):
+            raise self._full().error
         else:
             try:
-                outcome = self._wait(read, context, policy, key)
+                self._write(work, min(seconds, self._policies.find(metric).timeout))
             finally:
-                self._waiting.leave()
-        return self._served(outcome, read, policy, figures)
+                self._waiting.leave(self)
 
     def last(self, read: Read, request: Request, seconds: float) -> Values:
         """Give the last values of an equal read, unless they were given longer ago than this; else nothing."""
@@ -145,12 +156,58 @@ class Instance:
             return False
         user = request.user if self.provider.per_user else None
         context = self._context(request, self.policy(read), user)
-        wider = self._caller.call(read._replace(metric_selector=EVERYTHING), context)
+        wider = self._call(read._replace(metric_selector=EVERYTHING), context)
         return isinstance(wider, Answer) and bool(wider.values)
 
     def _context(self, request: Request, policy: PolicySettings, user: UserInfo | None) -> RequestContext:
         deadline = min(request.deadline, self._clock.monotonic() + policy.timeout)
         return RequestContext(deadline, request.audit_id, self._clock, self._logger, user)
+
+    def _ask(self, read: Read, context: RequestContext, policy: PolicySettings, key: Hashable) -> Outcome:
+        """Ask on this thread what answers from memory, and anything else on one of the provider's."""
+        if self.provider.answers_from_memory:
+            outcome = self._call(read, context)
+            self._keep(outcome, read, policy, key)
+            return outcome
+        if not self._waiting.enter(self):
+            return self._full()
+        try:
+            return self._wait(read, context, policy, key)
+        finally:
+            self._waiting.leave(self)
+
+    def _call(self, read: Read, context: RequestContext) -> Outcome:
+        """Call on this thread; it is counted as waiting where only the provider says that it will not."""
+        if not self.waits:
+            return self._caller.call(read, context)
+        if not self._waiting.enter(self):
+            return self._full()
+        try:
+            return self._caller.call(read, context)
+        finally:
+            self._waiting.leave(self)
+
+    def _write(self, work: Callable[[], None], seconds: float) -> None:
+        """Run it on one of the provider's threads, where it goes on if it is late."""
+        written: Future[None] = Future()
+
+        def run() -> Callable[[], None]:
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+                return partial(written.set_exception, error)
+            return partial(written.set_result, None)
+
+        if not self._bulkhead.run(run, lambda tell: tell()):
+            raise self._busy(f"{self._bulkhead.size} calls of it are under way").error
+        try:
+            written.result(seconds)
+        except TimeoutError as error:
+            # It came in this moment, or the provider raised that itself.
+            if written.done():
+                return written.result()
+            sentence = f"provider {self.name} has not taken the value within {round(seconds, 3):g} s"
+            raise GatewayTimeoutError(f"{sentence}; it may still do so") from error
 
     def _wait(self, read: Read, context: RequestContext, policy: PolicySettings, key: Hashable) -> Outcome:
         """Wait for an equal call under way, or for a new one, until the deadline."""
@@ -189,6 +246,10 @@ class Instance:
         if not self._bulkhead.run(partial(self._caller.call, read, context), ended):
             self._breaker.give_back(trial=call.trial)
             self._flights.end(key, call, self._busy(f"{self._bulkhead.size} calls of it are under way"))
+
+    def _full(self) -> Failed:
+        held = self._waiting.held(self)
+        return self._busy(f"{held} reads are waiting for it already" if held else "too many wait for other providers")
 
     def _busy(self, why: str) -> Failed:
         return Failed(FailureReason.BUSY, ServiceUnavailableError(f"provider {self.name} is busy: {why}"))

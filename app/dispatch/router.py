@@ -43,7 +43,6 @@ class _Table(NamedTuple):
     instances: tuple[Instance, ...]
     custom: tuple[Instance, ...]
     external: tuple[Instance, ...]
-    writable: WritableMetrics | None
     wants_user: bool
 
     @classmethod
@@ -52,7 +51,6 @@ class _Table(NamedTuple):
             instances=tuple(instances),
             custom=tuple(each for each in instances if CUSTOM in each.figures),
             external=tuple(each for each in instances if EXTERNAL in each.figures),
-            writable=next((each.provider for each in instances if isinstance(each.provider, WritableMetrics)), None),
             wants_user=any(each.provider.per_user for each in instances),
         )
 
@@ -128,21 +126,31 @@ class Router:
         self, name: NamespacedName, info: CustomMetricInfo, labels: Mapping[str, str], value: Quantity
     ) -> None:
         """Write the value of one object's metric. Raises StatusError."""
-        self._writer().set_metric(name, self._normalised(info), labels, value)
+        instance, writer = self._writer()
+        known = self._normalised(info)
+        instance.write(info.metric, lambda: writer.set_metric(name, known, labels, value), seconds=self._seconds)
 
     def delete_custom(self, name: NamespacedName, info: CustomMetricInfo) -> None:
         """Forget the value of one object's metric. Raises StatusError."""
-        self._writer().delete_metric(name, self._normalised(info))
+        instance, writer = self._writer()
+        known = self._normalised(info)
+        instance.write(info.metric, lambda: writer.delete_metric(name, known), seconds=self._seconds)
 
     def write_external(
         self, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str], value: Quantity
     ) -> None:
         """Write the value of one label set of an external metric. Raises StatusError."""
-        self._writer().set_external_metric(namespace, info, labels, value)
+        instance, writer = self._writer()
+        instance.write(
+            info.metric, lambda: writer.set_external_metric(namespace, info, labels, value), seconds=self._seconds
+        )
 
     def delete_external(self, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str]) -> None:
         """Forget the value of one label set of an external metric. Raises StatusError."""
-        self._writer().delete_external_metric(namespace, info, labels)
+        instance, writer = self._writer()
+        instance.write(
+            info.metric, lambda: writer.delete_external_metric(namespace, info, labels), seconds=self._seconds
+        )
 
     # Any: values of the API that the read is of.
     def _answer(self, read: Read, instances: Sequence[Instance], audit_id: str, user: UserInfo | None) -> Any:
@@ -176,12 +184,12 @@ class Router:
         resource = self._mapper.mapping_for(info.group_resource).group_resource
         return CustomMetricInfo(resource, info.metric, info.namespaced)
 
-    def _writer(self) -> WritableMetrics:
-        writable = self._table.writable
-        if writable is None:
-            # As if the routes were not there: no provider takes values.
-            raise NotFoundError.for_path()
-        return writable
+    def _writer(self) -> tuple[Instance, WritableMetrics]:
+        for instance in self._table.instances:
+            if isinstance(instance.provider, WritableMetrics):
+                return instance, instance.provider
+        # As if the routes were not there: no provider takes values.
+        raise NotFoundError.for_path()
 
 
 def _custom_read(query: CustomMetricQuery, info: CustomMetricInfo) -> NameRead | SelectorRead:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from app.budget import SharedRoom
 from app.discovery import Discovery
 from app.dispatch.bulkhead import share_of_threads
 from app.dispatch.instance import Instance
@@ -39,12 +40,14 @@ class RunningProviders:
         telemetry: Telemetry,
         clock: Clock,
         build: Callable[[ProviderSettings], ConfiguredProvider],
+        waiting: SharedRoom,
         seconds: float,
         start_seconds: float = START_SECONDS,
     ) -> None:
         """Make it, of those that the router and discovery have already.
 
-        `seconds` is how long a read may go on with old ones, `start_seconds` how long a new one may take to start.
+        `waiting` is the room of their instances, `seconds` how long a read may go on with old ones, and `start_seconds`
+        how long a new one may take to start.
         """
         self._providers = list(providers)
         self._instances = list(instances)
@@ -53,6 +56,7 @@ class RunningProviders:
         self._telemetry = telemetry
         self._clock = clock
         self._build = build
+        self._waiting = waiting
         self._seconds = seconds
         self.start_seconds = start_seconds
         self._show_metrics()
@@ -107,7 +111,9 @@ class RunningProviders:
             swapped = not self._ended.is_set()
             if swapped:
                 old_providers, old_instances = self._providers, self._instances
-                instances = make_instances(providers, old_instances, telemetry=self._telemetry, clock=self._clock)
+                instances = make_instances(
+                    providers, old_instances, waiting=self._waiting, telemetry=self._telemetry, clock=self._clock
+                )
                 self._providers, self._instances = providers, instances
                 self._router.replace(instances)
                 self._discovery.replace([(each.name, each.provider) for each in providers])
@@ -178,14 +184,18 @@ class RunningProviders:
 
 
 def make_instances(
-    providers: Sequence[ConfiguredProvider], before: Sequence[Instance] = (), *, telemetry: Telemetry, clock: Clock
+    providers: Sequence[ConfiguredProvider],
+    before: Sequence[Instance] = (),
+    *,
+    waiting: SharedRoom,
+    telemetry: Telemetry,
+    clock: Clock,
 ) -> list[Instance]:
     """Make the instances that a router asks, in the same order; nothing is started.
 
-    One of those before that has the same settings and the same provider goes on, with its cache and its state.
+    One of those before that has the same settings and the same provider goes on, with its cache and its state. All
+    share the room `waiting`, also with those before that do not go on.
     """
-    # What answers from memory waits for nobody.
-    waited_for = sum(not configured.provider.answers_from_memory for configured in providers)
     known = {id(instance.provider): instance for instance in before}
     instances = []
     for configured in providers:
@@ -197,11 +207,13 @@ def make_instances(
                 telemetry=telemetry.providers,
                 clock=clock,
                 logger=logger,
-                most_waiting=share_of_threads(waited_for),
+                waiting=waiting,
                 # What anybody else's provider says of itself must not be able to stop the worker's loop.
                 trusted=configured.shipped,
             )
         instances.append(instance)
+    waited_for = [instance for instance in instances if instance.waits]
+    waiting.divide(waited_for, each=share_of_threads(len(waited_for)))
     return instances
 
 

@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from app.budget import THREADS
 from app.serving.connection import Deadlines
 from app.serving.hooks import Hooks
 from app.serving.hooks import bind as _bind
@@ -90,9 +91,8 @@ worker_class = _worker_class(
 )
 workers = 1
 worker_connections = _settings.serving.max_connections
-# Enough that some are left when providers and the cluster hang: at most 56 wait for them (`app/dispatch/bulkhead.py`,
-# `app/auth/review_cache.py`).
-threads = 64
+# Enough that some are left when providers and the cluster hang: `app/budget.py` says how many may wait for whom.
+threads = THREADS
 max_requests = 0
 timeout = 30
 # Counted by the master from the signal on.

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from app.auth.authenticator import Authenticator
 from app.auth.bearer_token import BearerTokens, bearer_token
 from app.auth.client_cas import ClientCAs
-from app.auth.review_cache import Waiting
 from app.auth.user import ANONYMOUS, User
+from app.auth.waiting import Waiting
 from app.errors import ServiceUnavailableError, UnauthorizedError
 from app.settings import AuthenticationSettings
 from tests.auth.making import DAY, NOBODY, SERVER, FakeTokens, TokenUser, WallClock, der, make, named, root
@@ -354,7 +354,7 @@ def test_no_token_is_kept(parts: Parts) -> None:
     secret = "a-token-that-nobody-else-has"
     parts.tokens.users[secret] = NOBODY
     parts.authenticate([("AUTHORIZATION", f"Bearer {secret}")])
-    kept = repr(vars(parts.bearer)) + repr(vars(parts.bearer._users))
+    kept = "".join(repr(vars(each)) for each in (parts.bearer, parts.bearer._users, parts.bearer._accepted))
     assert secret not in kept
     # Two processes have different keys for the same token.
     assert parts.bearer._key(secret) != Parts(config_map()).bearer._key(secret)
@@ -370,11 +370,13 @@ def test_any_authorization_is_read_or_refused(value: str) -> None:
 
 
 def test_the_certificates_that_are_remembered_are_bounded(parts: Parts) -> None:
+    """And those that anybody can make up drive out none that is good."""
     plain = der(ALICE)
+    assert parts.authenticate([], ALICE) == AS_ALICE
     for number in range(5000):
         with pytest.raises(UnauthorizedError):
             parts.authenticator.authenticate([], plain + number.to_bytes(2, "big"))
-    judgements = parts.authenticator._judgements
-    assert judgements.currsize <= judgements.maxsize == 4 << 20
-    assert len(judgements) < 5000
-    assert parts.authenticate([], ALICE) == AS_ALICE
+    refused = parts.authenticator._refused
+    assert refused.currsize <= refused.maxsize == 1 << 20
+    assert len(refused) < 5000
+    assert parts.authenticator.cached([], plain) == AS_ALICE

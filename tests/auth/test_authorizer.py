@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from app.auth.authorizer import Authorizer, access_review
 from app.auth.request_info import RequestInfo, request_info
-from app.auth.review_cache import Waiting
 from app.auth.user import ANONYMOUS, MASTERS, User
+from app.auth.waiting import Waiting
 from app.errors import ForbiddenError, ServiceUnavailableError
 from app.target import read_target
 from tests.auth.making import Answer, FakeAccess, WallClock

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from werkzeug.test import Client
 
+from app.budget import REVIEWS_OF_STRANGERS
 from app.factory import MetricsServer
 from app.logs import DECISIONS
 from app.provider import UserInfo
@@ -209,22 +210,22 @@ class TestWhileTheClusterIsSilent:
         answers: list[int] = []
         asked = [
             threading.Thread(target=lambda number=number: answers.append(ask(f"/{number}").status_code))
-            for number in range(16)
+            for number in range(REVIEWS_OF_STRANGERS)
         ]
         for thread in asked:
             thread.start()
-        gate.wait_for(16)
+        gate.wait_for(REVIEWS_OF_STRANGERS)
         for path in ("/livez", "/readyz", "/healthz"):
             assert ask(path).status_code == 200
         assert ask("/nope", MASTER, PROXY).status_code == 404
         assert ask("/nope", [], ADMIN).status_code == 404
-        # The seventeenth question is refused at once.
+        # The next question is refused at once.
         answer = ask("/17")
         assert (answer.status_code, answer.get_json()["reason"]) == (503, "ServiceUnavailable")
         gate.open()
         for thread in asked:
             thread.join(20)
-        assert answers == [503] * 16
+        assert answers == [503] * REVIEWS_OF_STRANGERS
 
     def test_what_is_always_allowed_stays_so_with_a_token(self, ask: Ask, gate: Gate) -> None:
         gate.open()

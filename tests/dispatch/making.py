@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from app.budget import SharedRoom
 from app.dispatch.instance import Instance
 from app.dispatch.reads import ExternalRead, NameRead, Request, SelectorRead
 from app.dispatch.router import Router
@@ -141,7 +142,7 @@ def instance(
         telemetry=telemetry or ProviderMetrics(),
         clock=clock or FakeClock(),
         logger=LOGGER,
-        most_waiting=most_waiting,
+        waiting=None if most_waiting is None else SharedRoom(most_waiting, each=most_waiting),
         trusted=trusted,
     )
 

@@ -8,7 +8,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from app.dispatch.bulkhead import Bulkhead, Room, share_of_threads
+from app.dispatch.bulkhead import Bulkhead, share_of_threads
 from tests.controlplane.waiting import wait_until
 
 
@@ -65,21 +65,13 @@ def test_closed_one_ends_its_threads_and_still_serves_who_came_late() -> None:
     wait_until(lambda: not threads_of("closed"), 10, lambda: f"left: {threads_of('closed')}")
 
 
-def test_room_is_taken_at_once_or_not_at_all() -> None:
-    """And given back."""
-    room = Room(2)
-    assert [room.enter(), room.enter(), room.enter()] == [True, True, False]
-    room.leave()
-    assert (room.taken, room.enter()) == (1, True)
-
-
 @pytest.mark.parametrize(
     ("instances", "share"),
     [
-        pytest.param(0, 16, id="none"),
-        pytest.param(1, 16, id="one"),
-        pytest.param(2, 16, id="two"),
-        pytest.param(4, 8, id="four share the same threads"),
+        pytest.param(0, 24, id="none"),
+        pytest.param(1, 24, id="one"),
+        pytest.param(2, 24, id="two share the same threads"),
+        pytest.param(3, 16, id="three"),
         pytest.param(100, 4, id="many: each has a few"),
     ],
 )

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
+from app.budget import THREADS
 from app.serving.loop import LoopWorker
 from tests.serving.conftest import Server, headers, read_all, read_response, wait_for
 
@@ -109,7 +110,7 @@ def test_a_probe_that_closes_is_answered_at_once_and_is_the_last(server: Server)
 def test_a_full_pool_of_threads_keeps_no_probe_waiting(start: Callable[..., Server]) -> None:
     served = start().wait_until_ready()
     with ExitStack() as held:
-        for _ in range(64):
+        for _ in range(THREADS):
             client = held.enter_context(served.connect())
             client.sendall(b"GET /held HTTP/1.1\r\n\r\n")
         further = held.enter_context(served.connect())

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.registry import Collector
 
+from app.budget import SCRAPES
 from app.telemetry import Telemetry
+from tests.auth.making import Gate
 
 
 class Failing(Collector):
@@ -76,4 +79,31 @@ def test_replaced_registries_are_gone() -> None:
     telemetry = Telemetry(CollectorRegistry())
     telemetry.registries.replace({"a": registry_with(1)})
     telemetry.registries.replace({"b": registry_with(2)})
+    assert lines(telemetry, "depth{") == ['depth{provider="b"} 2.0']
+
+
+class Hanging(Failing):
+    """Does not say what it has counted before it is let go."""
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+
+    def collect(self) -> Iterator[Metric]:
+        self.gate.pass_through()
+        yield from ()
+
+
+def test_few_threads_wait_for_what_providers_count(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever comes after them reads all that is the server's own, at once."""
+    telemetry, hanging, registry = Telemetry(CollectorRegistry()), Hanging(), CollectorRegistry()
+    registry.register(hanging)
+    telemetry.registries.replace({"a": registry, "b": registry_with(2)})
+    with ThreadPoolExecutor(SCRAPES) as pool:
+        scrapes = [pool.submit(lines, telemetry, "depth{") for _ in range(SCRAPES)]
+        hanging.gate.wait_for(SCRAPES)
+        assert lines(telemetry, "depth{") == []
+        assert lines(telemetry, "config_last_reload_successful ") != []
+        assert "provider a: its own metrics are left out" in caplog.text
+        hanging.gate.open()
+        assert [each.result(20) for each in scrapes] == [['depth{provider="b"} 2.0']] * SCRAPES
     assert lines(telemetry, "depth{") == ['depth{provider="b"} 2.0']
