@@ -1,9 +1,9 @@
 """Answers over HTTP that end: a deadline and a number of bytes for each, whatever the server does.
 
-A socket's timeout begins anew with every piece that it receives, and `http.client` reads heads, the lines between chunks
-and trailers piece by piece: a server that drips holds its client for ever. So each answer is read through a reader that
-knows its deadline and counts its bytes, below all parsing. It is for whoever asks another server: the cluster, or one
-that a provider reads.
+A socket's timeout begins anew with every piece that it receives, and `http.client` reads heads, the lines between
+chunks and trailers piece by piece: a server that drips holds its client for ever. So each answer is read through a
+reader that knows its deadline and counts its bytes, below all parsing. It is for whoever asks another server: the
+cluster, or one that a provider reads.
 """
 
 from __future__ import annotations

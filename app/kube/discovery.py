@@ -155,9 +155,7 @@ def _listed(group_version: GroupVersion, document: Mapping[str, Any]) -> Iterato
         )
 
 
-def _mapping(
-    group_version: GroupVersion, plural: str, singular: str, kind: str, *, namespaced: bool
-) -> RESTMapping:
+def _mapping(group_version: GroupVersion, plural: str, singular: str, kind: str, *, namespaced: bool) -> RESTMapping:
     return RESTMapping(
         resource=GroupVersionResource(group_version.group, group_version.version, plural),
         kind=kind,

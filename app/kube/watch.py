@@ -115,9 +115,7 @@ class Watch:
         code, message = status.get("code"), status.get("message")
         sentence = " ".join(message.split()) if isinstance(message, str) else ""
         known = isinstance(code, int) and not isinstance(code, bool) and 100 <= code < 1000
-        return self._error(
-            sentence[:256] or "no reason is given", code if known else HTTPStatus.INTERNAL_SERVER_ERROR
-        )
+        return self._error(sentence[:256] or "no reason is given", code if known else HTTPStatus.INTERNAL_SERVER_ERROR)
 
     def _error(self, sentence: str, status: int | None = None) -> ClusterError:
         return ClusterError(f"WATCH {self._path}: {sentence}", status=status)
