@@ -92,7 +92,7 @@ class ClusterObjects:
                 try:
                     return cache.select(namespace, selector, timeout=deadline - time.monotonic())
                 except CacheStoppedError:
-                    # Others needed its place, or nobody had read it: this read has a new one begin.
+                    # Others needed its place in the moment before this read waited: a new one begins.
                     cache = self._cache(mapping)
             return cache.select(namespace, selector, timeout=deadline - time.monotonic())
         finally:
@@ -104,14 +104,14 @@ class ClusterObjects:
             if not self._running:
                 raise ServiceUnavailableError("the objects of the cluster are not read: the server is not running")
             cache = self._caches.get(mapping.resource)
-            too_many = self._make_room() if cache is None else None
+            too_many = self._make_room() if cache is None else []
             if cache is None:
                 cache = self._caches[mapping.resource] = self._make(mapping)
                 cache.start()
             self._caches.move_to_end(mapping.resource)
             self._last_reads[cache] = time.monotonic()
-        if too_many is not None:
-            too_many.stop()
+        for each in too_many:
+            each.stop()
         return cache
 
     def _make(self, mapping: RESTMapping) -> ObjectCache:
@@ -126,19 +126,18 @@ class ClusterObjects:
             logger=self._logger,
         )
 
-    def _make_room(self) -> ObjectCache | None:
-        if len(self._caches) < self._policy.most_caches:
-            return None
-        # One for which somebody waits would only be begun anew.
-        oldest = next((cache for cache in self._caches.values() if not cache.waiting), None)
-        oldest = oldest or next(iter(self._caches.values()))
-        self._forget(oldest)
-        self._logger.warning(
-            "more than %d resources are read by selector: the cache of %s, which was read longest ago, stops",
-            self._policy.most_caches,
-            oldest.mapping.group_resource,
-        )
-        return oldest
+    def _make_room(self) -> list[ObjectCache]:
+        """Give the caches that have to stop for one more; none for which somebody waits, of whom there are few."""
+        idle = [cache for cache in self._caches.values() if not cache.waiting]
+        chosen = idle[: max(0, len(self._caches) - self._policy.most_caches + 1)]
+        for cache in chosen:
+            self._forget(cache)
+            self._logger.warning(
+                "more than %d resources are read by selector: the cache of %s, which was read longest ago, stops",
+                self._policy.most_caches,
+                cache.mapping.group_resource,
+            )
+        return chosen
 
     def _forget(self, cache: ObjectCache) -> None:
         del self._caches[cache.mapping.resource], self._last_reads[cache]
