@@ -180,7 +180,8 @@ def _bounded_pool(pool: type[urllib3.HTTPConnectionPool]) -> type[urllib3.HTTPCo
     if issubclass(plain, BoundedConnection):
         return pool
     connection = type(f"Bounded{plain.__name__}", (BoundedConnection, plain), {})
-    return type(f"Bounded{pool.__name__}", (pool,), {"ConnectionCls": connection})
+    # Its name is in urllib3's sentences.
+    return type(pool.__name__, (pool,), {"ConnectionCls": connection})
 
 
 def bounds_of(response: urllib3.BaseHTTPResponse) -> Bounds:
