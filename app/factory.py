@@ -45,7 +45,8 @@ from app.registry import ConfiguredProvider
 from app.reloading import ConfigurationFile, RunningProviders, make_instances
 from app.schemas.table import API_VERSIONS, GROUPS, versions_of
 from app.settings import ClusterSettings, Settings
-from app.telemetry import Telemetry
+from app.staleness import Followed, Following
+from app.telemetry import FollowedMetrics, Telemetry
 
 __all__ = ["MAX_BODY_BYTES", "MetricsServer", "create_app"]
 
@@ -72,6 +73,7 @@ class MetricsServer(Flask):
         discovery: Discovery,
         telemetry: Telemetry,
         delegation: Delegation | None,
+        following: Following,
     ) -> None:
         super().__init__("app", static_folder=None)
         # `//` is no path of ours, and no redirect either.
@@ -85,6 +87,7 @@ class MetricsServer(Flask):
         self.discovery = discovery
         # None: there is no cluster, and everybody may.
         self.delegation = delegation
+        self.following = following
         self._telemetry = telemetry
         self._draining = threading.Event()
         # What the worker asks first, on its loop: the short path.
@@ -92,6 +95,7 @@ class MetricsServer(Flask):
 
     def start(self) -> None:
         """Start what runs in the background: the client CAs, the cluster's mapping, the providers, discovery."""
+        self.following.start()
         if self.delegation is not None:
             self.delegation.start()
         self.cluster.start()
@@ -118,6 +122,11 @@ class MetricsServer(Flask):
         self.cluster.stop()
         if self.delegation is not None:
             self.delegation.stop()
+        self.following.stop()
+
+    def follow(self, name: str) -> Followed:
+        """Have something be followed that others read, such as the serving certificate."""
+        return self.following.follow(name)
 
     def client_authorities(self) -> tuple[bytes, ...]:
         """Give the CA certificates (DER) by which a client's certificate is judged now; from memory."""
@@ -145,7 +154,9 @@ def create_app(
     """
     clock = clock or SystemClock()
     telemetry = Telemetry(CollectorRegistry(), api_versions=[(row.group, row.version) for row in API_VERSIONS])
-    cluster = cluster or _cluster(settings.cluster)
+    following = Following(clock.monotonic, logger)
+    telemetry.registry.register(FollowedMetrics(following.ages))
+    cluster = cluster or _cluster(settings.cluster, following)
 
     make_context = partial(_provider_context, cluster=cluster, clock=clock)
     providers = registry.build(settings.providers, make_context)
@@ -180,11 +191,14 @@ def create_app(
     server = MetricsServer(
         cluster=cluster,
         running=running,
-        configuration=ConfigurationFile(settings, running.replace, telemetry=telemetry, clock=clock, logger=logger),
+        configuration=ConfigurationFile(
+            settings, running.replace, telemetry=telemetry, clock=clock, logger=logger, following=following
+        ),
         router=router,
         discovery=discovery,
         telemetry=telemetry,
-        delegation=None if settings.cluster.standalone else _delegation(settings, clock),
+        delegation=None if settings.cluster.standalone else _delegation(settings, clock, following),
+        following=following,
     )
     observer = Observer(telemetry.requests, clock)
     _route(server, telemetry, clock, observer)
@@ -208,7 +222,7 @@ def _provider_context(name: str, *, cluster: Cluster | StandaloneCluster, clock:
     )
 
 
-def _cluster(settings: ClusterSettings) -> Cluster | StandaloneCluster:
+def _cluster(settings: ClusterSettings, following: Following) -> Cluster | StandaloneCluster:
     if settings.standalone:
         return StandaloneCluster(load_objects(settings.objects) if settings.objects else [])
     return Cluster(
@@ -217,10 +231,11 @@ def _cluster(settings: ClusterSettings) -> Cluster | StandaloneCluster:
         bucket=TokenBucket(settings.client_qps, settings.client_burst),
         interval=settings.discovery_interval,
         logger=logger,
+        following=following,
     )
 
 
-def _delegation(settings: Settings, clock: Clock) -> Delegation:
+def _delegation(settings: Settings, clock: Clock, following: Following) -> Delegation:
     """Make what asks the cluster; its requests are few by themselves, and must not wait for those of --client-qps."""
     default = settings.cluster.kubeconfig
     of_authentication = settings.authentication.authentication_kubeconfig or default
@@ -235,7 +250,14 @@ def _delegation(settings: Settings, clock: Clock) -> Delegation:
         access_client=access_client,
         clock=clock,
         logger=logger,
+        following=following,
     )
+
+
+def _followed(following: Following) -> probes.Passing | None:
+    """Say what is stale; that is never a failure: a hiccup of the cluster must not take all replicas out."""
+    remark = following.remark()
+    return None if remark is None else probes.Passing(remark, remark="stale")
 
 
 def _route(server: MetricsServer, telemetry: Telemetry, clock: Clock, observer: Observer) -> None:
@@ -247,6 +269,7 @@ def _route(server: MetricsServer, telemetry: Telemetry, clock: Clock, observer: 
         "authentication": server.authentication_check,
         "rest-mapping": server.cluster.check,
         "shutdown": server.shutdown_check,
+        "followed": partial(_followed, server.following),
     }
     if server.configuration.path:
         ready["configuration"] = partial(_configuration_check, server.configuration)

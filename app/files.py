@@ -9,6 +9,8 @@ from pathlib import Path
 
 import watchfiles
 
+from app.staleness import Followed
+
 __all__ = ["FileFollower"]
 
 _INTERVAL_SECONDS = 1.0
@@ -19,6 +21,7 @@ _JOIN_SECONDS = 2.0
 class FileFollower:
     """Calls `changed` soon after one of some files has changed, and also when none has.
 
+    A text that it gives says why what the files hold is not in use; `followed` is told of it, and that somebody looks.
     `name` is the thread's, and says in the log what is followed; `step` is how long a change may have company (ms).
     After `interval` they are read whatever the kernel tells: a change behind a link, or on a network's file system, is
     silent.
@@ -27,13 +30,15 @@ class FileFollower:
     def __init__(
         self,
         files: Iterable[str | Path],
-        changed: Callable[[], None],
+        changed: Callable[[], str | None],
         logger: logging.Logger,
         *,
         name: str,
         interval: float = _INTERVAL_SECONDS,
         step: int = _STEP_MILLISECONDS,
+        followed: Followed | None = None,
     ) -> None:
+        self._followed = followed
         self._folders = sorted({Path(file).absolute().parent for file in files})
         self._changed = changed
         self._logger = logger
@@ -69,13 +74,18 @@ class FileFollower:
 
     def _look(self) -> None:
         try:
-            self._changed()
+            problem = self._changed()
             self._failed = ""
+            if self._followed is not None:
+                self._followed.in_touch()
+                self._followed.refused(problem)
         except Exception as error:
             # The thread must outlive a mistake of ours: nobody would start it again.
             if self._failed != repr(error):
                 self._failed = repr(error)
                 self._logger.exception("%s: a change could not be looked at", self._name)
+            if self._followed is not None:
+                self._followed.out_of_touch("a change could not be looked at")
 
     def _follow(self) -> None:
         for _ in watchfiles.watch(

@@ -74,22 +74,31 @@ class ClientCAs:
         """Whether every source has been read; a CA may still be off."""
         return self._looked_up or not self.from_cluster
 
-    def read_files(self) -> None:
-        """Take over what the flags' files hold now."""
+    def read_files(self) -> str | None:
+        """Take over what the flags' files hold now; give why one of them is not in use."""
         client, proxy = self._settings.client_ca_file, self._settings.requestheader_client_ca_file
         if client:
             self._take(client, lambda: _read(client), self._use_client)
         if proxy:
             self._take(proxy, lambda: (_read(proxy), _headers_of_flags(self._settings)), self._use_proxy)
+        return self._problem_of(*self.files)
 
-    def use_config_map(self, data: Mapping[str, str]) -> None:
-        """Take over what the ConfigMap says, where no flag says it; an empty CA is none, and recognises nobody."""
+    def use_config_map(self, data: Mapping[str, str]) -> str | None:
+        """Take over what the ConfigMap says, where no flag says it; an empty CA is none, and recognises nobody.
+
+        Give why some of it is not in use.
+        """
         if not self._settings.client_ca_file:
             self._take(f"the ConfigMap's {_CLIENT_CA}", lambda: data.get(_CLIENT_CA, ""), self._use_client)
         if not self._settings.requestheader_client_ca_file:
             source = f"the ConfigMap's {_PROXY_CA}"
             self._take(source, lambda: (data.get(_PROXY_CA, ""), _headers_of(data)), self._use_proxy)
         self._looked_up = True
+        return self._problem_of(*(f"the ConfigMap's {key}" for key in (_CLIENT_CA, _PROXY_CA)))
+
+    def _problem_of(self, *sources: str) -> str | None:
+        problems = self._problems
+        return next((f"{source} cannot be used: {problems[source]}" for source in sources if source in problems), None)
 
     def _take(self, source: str, read: Callable[[], _Found], use: Callable[[_Found], ClientCAsInForce]) -> None:
         """Put into force what a source has, unless it is what it had, or cannot be used."""
@@ -145,10 +154,12 @@ def _headers_of(data: Mapping[str, str]) -> RequestHeaders:
     """Read the ConfigMap's lists, which are JSON. Raises ValueError."""
 
     def names(key: str) -> list[str]:
-        found = json.loads(data.get(key) or "[]")
-        if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        # null is Go's empty list, and inside of one the empty text.
+        found = json.loads(data.get(key) or "null")
+        found = [] if found is None else found
+        if not isinstance(found, list) or not all(name is None or isinstance(name, str) for name in found):
             raise ValueError(f"{key} is no list of names")
-        return [name for name in found if name.strip()]
+        return [name or "" for name in found]
 
     return RequestHeaders.named(
         allowed_names=names("requestheader-allowed-names"),

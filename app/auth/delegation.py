@@ -14,11 +14,12 @@ from app.auth.request_info import RequestInfo
 from app.auth.user import User
 from app.auth.waiting import Waiting
 from app.files import FileFollower
-from app.kube.authentication_config import AuthenticationConfigMap
+from app.kube.authentication_config import CONFIG_MAP, AuthenticationConfigMap
 from app.kube.client import ClusterClient
 from app.kube.reviews import SubjectAccessReviews, TokenReviews
 from app.model.clock import Clock
 from app.settings import AuthenticationSettings, AuthorizationSettings
+from app.staleness import Following
 
 __all__ = ["Delegation"]
 
@@ -27,6 +28,7 @@ class Delegation:
     """Who asks and may they, as a cluster says; nothing runs before `start`.
 
     `client` reads the ConfigMap of the client CAs and reviews tokens, `access_client` reviews access; it closes both.
+    `following` is told how following the CAs goes.
     """
 
     def __init__(
@@ -38,14 +40,27 @@ class Delegation:
         access_client: ClusterClient,
         clock: Clock,
         logger: logging.Logger,
+        following: Following | None = None,
     ) -> None:
+        following = following or Following(clock.monotonic, logger)
         self.waiting = Waiting()
         self._clients = {client, access_client}
         self._tolerant = authentication.authentication_tolerate_lookup_failure
         self.cas = ClientCAs(authentication, logger)
-        self._files = FileFollower(self.cas.files, self.cas.read_files, logger, name="client-ca-files")
+        self._files = FileFollower(
+            self.cas.files,
+            self.cas.read_files,
+            logger,
+            name="client-ca-files",
+            followed=following.follow("the client CA files") if self.cas.files else None,
+        )
         self._config_map = (
-            AuthenticationConfigMap(client, on_change=self.cas.use_config_map, logger=logger)
+            AuthenticationConfigMap(
+                client,
+                on_change=self.cas.use_config_map,
+                logger=logger,
+                followed=following.follow(f"the ConfigMap {CONFIG_MAP}"),
+            )
             if self.cas.from_cluster
             else None
         )

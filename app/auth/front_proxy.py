@@ -19,7 +19,7 @@ _WRONG_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
 
 @dataclass(frozen=True, slots=True)
 class RequestHeaders:
-    """Which header fields a front proxy uses, and the common names that its certificate may have (none: any)."""
+    """Which header fields a front proxy uses, and the common names that its certificate may have (no list: any)."""
 
     allowed_names: tuple[str, ...] = ()
     username: tuple[str, ...] = ()
@@ -37,13 +37,20 @@ class RequestHeaders:
         group: Iterable[str],
         extra_prefix: Iterable[str],
     ) -> RequestHeaders:
-        """Take the names as somebody wrote them."""
-        headers = (tuple(name.strip().upper() for name in names) for names in (username, uid, group, extra_prefix))
+        """Take the names as somebody wrote them.
+
+        Blank names of header fields are none: as a prefix one would fit every field. Blank common names stay, since a
+        list of nothing else is not the empty one that allows everybody.
+        """
+        headers = (
+            tuple(name.strip().upper() for name in names if name.strip())
+            for names in (username, uid, group, extra_prefix)
+        )
         return cls(tuple(allowed_names), *headers)
 
     def allows(self, common_name: str) -> bool:
-        """Whether a certificate of this name may speak for others."""
-        return not self.allowed_names or common_name in self.allowed_names
+        """Whether a certificate of this name may speak for others; one without a name only where any may."""
+        return not self.allowed_names or (common_name != "" and common_name in self.allowed_names)
 
     def user(self, pairs: HeaderPairs) -> User | None:
         """Give the user of whom a trusted front proxy tells; None where it names none.

@@ -12,8 +12,10 @@ from types import MappingProxyType
 
 from app.kube.cache import CachePolicy
 from app.kube.client import ClusterClient, ClusterError
-from app.kube.retries import Retries
+from app.kube.retries import Pace, Retries
+from app.kube.shapes import ShapeError, items_of, mapping_of, object_of, text_of
 from app.kube.watch import Watch
+from app.staleness import Followed, Following
 
 __all__ = ["CONFIG_MAP", "AuthenticationConfigMap"]
 
@@ -30,18 +32,22 @@ _JOIN_SECONDS = 1.0
 class AuthenticationConfigMap:
     """Follows the ConfigMap, on a thread of its own, until it is stopped.
 
-    `on_change` is told the data whenever they differ from the last; it must not wait. While the cluster is away, and
-    when somebody deletes the ConfigMap, the last data stay, as in Kubernetes' own servers.
+    `on_change` is told the data whenever they differ from the last; it must not wait, and a text that it gives says
+    why they cannot be used. While the cluster is away, and when somebody deletes the ConfigMap, the last data stay, as
+    in Kubernetes' own servers. Changes are read at once, but two watches in a row begin a second apart: one that
+    changes all the time is read no more often.
     """
 
     def __init__(
         self,
         client: ClusterClient,
         *,
-        on_change: Callable[[Mapping[str, str]], object],
+        on_change: Callable[[Mapping[str, str]], str | None],
         logger: logging.Logger,
         policy: CachePolicy | None = None,
+        followed: Followed | None = None,
     ) -> None:
+        self._followed = followed or Following(time.monotonic, logger).follow(f"the ConfigMap {CONFIG_MAP}")
         self._client = client
         self._on_change = on_change
         self._logger = logger
@@ -52,6 +58,7 @@ class AuthenticationConfigMap:
             most=self._policy.last_retry,
             logger=logger,
         )
+        self._pace = Pace(self._policy.spacing)
         self._data: Mapping[str, str] | None = None
         self._missing = False
         self._stopping = threading.Event()
@@ -105,10 +112,11 @@ class AuthenticationConfigMap:
         """Take over what it says now, and give the version that a watch goes on from."""
         _, page = self._client.get_json(_PATH, query={"fieldSelector": _FIELD_SELECTOR})
         try:
-            version, items = str(page["metadata"]["resourceVersion"]), page.get("items") or ()
-            found = [dict(item.get("data") or {}) for item in items]
-        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            version = text_of(object_of(page.get("metadata")), "resourceVersion")
+            found = [mapping_of(item, "data") for item in items_of(page, "items")]
+        except ShapeError as error:
             raise ClusterError(f"GET {_PATH}: the answer is not a list of objects") from error
+        self._followed.in_touch()
         if found:
             self._missing = False
             self._take({key: value for key, value in found[0].items() if isinstance(value, str)})
@@ -119,7 +127,8 @@ class AuthenticationConfigMap:
     def _take(self, data: dict[str, str]) -> None:
         if data != self._data:
             # First: whoever sees the data may rely on them being in use.
-            self._on_change(MappingProxyType(data))
+            problem = self._on_change(MappingProxyType(data))
+            self._followed.refused(problem if isinstance(problem, str) else None)
             self._data = MappingProxyType(data)
 
     def _gone(self) -> None:
@@ -131,16 +140,21 @@ class AuthenticationConfigMap:
 
     def _wait_for_change(self, version: str) -> None:
         """Watch until something happens to it or the cluster ends the watch: in both cases it is read again."""
+        if not self._pace.wait(self._stopping):
+            return
         seconds = random.uniform(self._policy.watch_least, self._policy.watch_most)  # noqa: S311 - no secret
         opened = time.monotonic()
         with Watch(self._client, _PATH, version=version, seconds=seconds, field_selector=_FIELD_SELECTOR) as watch:
             self._watch = watch
+            self._pace.begun()
             self._retries.answered()
+            self._followed.in_touch(watch.lasts)
             try:
                 # `stop` may have come before there was something to shut down.
                 changed = not self._stopping.is_set() and any(kind != "BOOKMARK" for kind, _ in watch)
             finally:
                 self._watch = None
+        self._followed.in_touch()
         if not changed and time.monotonic() - opened < _SHORT_SECONDS:
             raise ClusterError(f"WATCH {_PATH}: it ended at once")
         self._retries.lasted()
@@ -149,6 +163,7 @@ class AuthenticationConfigMap:
         if self._stopping.is_set():
             return
         pause = self._retries.failed(str(error))
+        self._followed.out_of_touch(str(error))
         # Too old a version is nobody's failure, unless it happens again.
         if error.status != HTTPStatus.GONE or self._retries.count > 1:
             self._stopping.wait(pause)

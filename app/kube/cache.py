@@ -13,13 +13,15 @@ from http import HTTPStatus
 from app.errors import ServiceUnavailableError
 from app.kube.client import ClusterClient, ClusterError
 from app.kube.listing import list_objects, resource_path
-from app.kube.retries import Retries
+from app.kube.retries import Pace, Retries
+from app.kube.shapes import ShapeError
 from app.kube.store import ObjectStore
 from app.kube.watch import Watch
 from app.model.resources import NamespacedName, RESTMapping
 from app.model.selectors import Selector
+from app.staleness import Followed
 
-__all__ = ["CachePolicy", "ObjectCache"]
+__all__ = ["CachePolicy", "CacheStoppedError", "ObjectCache"]
 
 # No such resource (any more), or one that cannot be listed, as TokenReview.
 _NOTHING_TO_LIST = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
@@ -33,7 +35,8 @@ _ATTEMPTS = 5
 class CachePolicy:
     """How watch caches behave; all in seconds, but for the number of caches.
 
-    The cluster ends a watch after a time between `watch_least` and `watch_most`: not all at once.
+    The cluster ends a watch after a time between `watch_least` and `watch_most`: not all at once. Two watches in a row
+    begin `spacing` apart, however many changes there are: what happens meanwhile comes with the second one.
     """
 
     most_caches: int = 64
@@ -42,6 +45,11 @@ class CachePolicy:
     last_retry: float = 10.0
     watch_least: float = 300.0
     watch_most: float = 600.0
+    spacing: float = 1.0
+
+
+class CacheStoppedError(ServiceUnavailableError):
+    """The cache was stopped before it had a list: another one may have taken its place."""
 
 
 class ObjectCache:
@@ -59,9 +67,13 @@ class ObjectCache:
         policy: CachePolicy,
         may_end: Callable[[ObjectCache], bool],
         on_missing: Callable[[], object],
+        followed: Followed,
         logger: logging.Logger,
     ) -> None:
         self.mapping = mapping
+        self.followed = followed
+        # How many threads wait for the first list.
+        self.waiting = 0
         self._client = client
         self._path = resource_path(mapping.resource)
         self._policy = policy
@@ -75,6 +87,7 @@ class ObjectCache:
         self._refused = False
         name = f"the cache of {mapping.group_resource}"
         self._retries = Retries(name, first=policy.first_retry, most=policy.last_retry, logger=logger)
+        self._pace = Pace(policy.spacing)
         # Of the last list or event; None: list, do not watch.
         self._version: str | None = None
         self._watch: Watch | None = None
@@ -97,10 +110,16 @@ class ObjectCache:
         """Wait for the end of a stopped one."""
         self._thread.join(timeout)
 
+    @property
+    def settled(self) -> bool:
+        """Whether a read waits for nothing: the first list is here, or was refused."""
+        return self._store is not None or self._refused
+
     def select(self, namespace: str, selector: Selector, *, timeout: float) -> Sequence[NamespacedName]:
         """List the objects whose labels match, sorted; the first time it waits for the cluster.
 
-        Raises ServiceUnavailableError when nothing was listed within `timeout` seconds, or the cluster refuses.
+        Raises ServiceUnavailableError when nothing was listed within `timeout` seconds, or the cluster refuses, and
+        CacheStoppedError when it stops before.
         """
         store = self._store
         if store is None:
@@ -109,11 +128,16 @@ class ObjectCache:
 
     def _wait(self, timeout: float) -> ObjectStore:
         with self._changed:
-            self._changed.wait_for(lambda: self._store is not None or self._refused or self._stopping.is_set(), timeout)
+            self.waiting += 1
+            try:
+                self._changed.wait_for(lambda: self.settled or self._stopping.is_set(), timeout)
+            finally:
+                self.waiting -= 1
             store = self._store
         if store is None:
             reason = self._retries.problem or "the first list is under way"
-            raise ServiceUnavailableError(
+            stopped = self._stopping.is_set() and not self._refused
+            raise (CacheStoppedError if stopped else ServiceUnavailableError)(
                 f"the {self.mapping.group_resource} of the cluster have not been listed yet: {reason}"
             )
         return store
@@ -143,14 +167,19 @@ class ObjectCache:
     def _list(self) -> None:
         store, self._version = list_objects(self._client, self._path)
         self._show(store)
+        self.followed.in_touch()
         self._logger.debug("the cache of %s has %d objects", self.mapping.group_resource, len(store))
 
     def _follow(self, version: str) -> None:
         """Watch from a version on until the cluster ends the watch."""
+        if not self._pace.wait(self._stopping):
+            return
         seconds = random.uniform(self._policy.watch_least, self._policy.watch_most)  # noqa: S311 - no secret
         with Watch(self._client, self._path, version=version, seconds=seconds) as watch:
             self._watch, opened = watch, time.monotonic()
+            self._pace.begun()
             self._retries.answered()
+            self.followed.in_touch(watch.lasts)
             try:
                 # `stop` may have come before there was something to shut down.
                 changes = 0 if self._stopping.is_set() else self._take(watch)
@@ -158,6 +187,7 @@ class ObjectCache:
                 self._watch = None
                 if time.monotonic() - opened > _SHORT_SECONDS:
                     self._retries.lasted()
+        self.followed.in_touch()
         if not changes and time.monotonic() - opened < _SHORT_SECONDS:
             raise ClusterError(f"WATCH {self._path}: it ended at once")
 
@@ -171,8 +201,10 @@ class ObjectCache:
                     store.remove(metadata)
                 elif kind != "BOOKMARK":
                     store.put(metadata)
-            except (LookupError, TypeError, AttributeError) as error:
+            except ShapeError as error:
                 raise ClusterError(f"WATCH {self._path}: an object without a name") from error
+            except OverflowError as error:
+                raise ClusterError(f"WATCH {self._path}: {error}") from error
             self._version = metadata["resourceVersion"]
             self._retries.lasted()
             changes += 1
@@ -188,6 +220,7 @@ class ObjectCache:
         if self._stopping.is_set():
             return
         pause = self._retries.failed(str(error))
+        self.followed.out_of_touch(str(error))
         if self._version is None:
             self._not_listed(error.status)
         elif not _may_pass(error.status) or self._retries.count >= _ATTEMPTS:
@@ -199,6 +232,7 @@ class ObjectCache:
     def _not_listed(self, status: int | None) -> None:
         if status in _NOTHING_TO_LIST:
             self._show(ObjectStore())
+            self.followed.in_touch()
             # Only at first: it may stay so for long, and the resources are read again anyway.
             if self._retries.count <= _ATTEMPTS:
                 self._on_missing()

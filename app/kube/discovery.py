@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from app.kube.client import ClusterClient, ClusterError
 from app.kube.restmapper import ResourceTable
+from app.kube.shapes import ShapeError, items_of, mapping_of, optional_text, text_of
 from app.model.groups import METRICS_GROUPS
 from app.model.resources import GroupVersion, GroupVersionResource, RESTMapping
 
@@ -15,8 +17,8 @@ __all__ = ["ResourceReader"]
 
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
 _ACCEPT = ",".join((_AGGREGATED.format(version="v2"), _AGGREGATED.format(version="v2beta1"), "application/json"))
-# A document that is not what its media type says ends in one of these.
-_MALFORMED = (AttributeError, KeyError, TypeError)
+# For all requests of one reading; cluster after cluster has a few hundred group versions at the most.
+_SECONDS = 120.0
 _Version = tuple[GroupVersion, list[RESTMapping]]
 
 
@@ -31,12 +33,14 @@ class ResourceReader:
         self._logger = logger
         self._known: dict[GroupVersion, list[RESTMapping]] = {}
         self._reported: set[GroupVersion] = set()
+        self._deadline = 0.0
 
     def read(self) -> ResourceTable:
-        """Read all resources. Raises ClusterError when there is nothing to go by.
+        """Read all resources. Raises ClusterError when there is nothing to go by, or not all of it within two minutes.
 
         Without the core, every name of its would mean some other group's resource.
         """
+        self._deadline = time.monotonic() + _SECONDS
         found = dict([*self._read_root("/api"), *self._read_root("/apis")])
         self._known = found
         return ResourceTable(mapping for mappings in found.values() for mapping in mappings)
@@ -47,20 +51,24 @@ class ResourceReader:
             if _is_aggregated(media_type):
                 return list(self._aggregated(document))
             if root == "/api":
-                core = [GroupVersion("", version) for version in document["versions"]]
-                return [(group_version, _version(self._client, group_version)) for group_version in core]
+                return [(group_version, self._version(group_version)) for group_version in _core(document)]
             return list(self._legacy(document))
-        except _MALFORMED as error:
+        except ShapeError as error:
             raise ClusterError(f"GET {root}: the answer is not a discovery document") from error
 
     def _aggregated(self, document: Mapping[str, Any]) -> Iterator[_Version]:
         """Read `apidiscovery.k8s.io` v2 or v2beta1: what is read here is the same in both."""
-        for group in document["items"] or ():
-            name = (group.get("metadata") or {}).get("name") or ""
+        if "items" not in document:
+            raise ShapeError("items is missing")
+        for group in items_of(document, "items"):
+            name = optional_text(mapping_of(group, "metadata"), "name")
             if name in METRICS_GROUPS:
                 continue
-            for version in group.get("versions") or ():
-                group_version, resources = GroupVersion(name, version["version"]), version.get("resources") or ()
+            for version in items_of(group, "versions"):
+                group_version = GroupVersion(name, optional_text(version, "version"))
+                resources = items_of(version, "resources")
+                if not group_version.version:
+                    continue
                 if version.get("freshness") == "Stale" and not resources:
                     yield group_version, self._known_of(group_version, "the cluster calls them stale")
                 else:
@@ -69,18 +77,32 @@ class ResourceReader:
 
     def _legacy(self, document: Mapping[str, Any]) -> Iterator[_Version]:
         """Read an APIGroupList, then each version of each group, the preferred one first."""
-        for group in document["groups"] or ():
-            if group["name"] in METRICS_GROUPS:
+        if "groups" not in document:
+            raise ShapeError("groups is missing")
+        for group in items_of(document, "groups"):
+            name = text_of(group, "name")
+            if name in METRICS_GROUPS:
                 continue
-            versions = [version["version"] for version in group.get("versions") or ()]
-            preferred = (group.get("preferredVersion") or {}).get("version")
+            versions = [text_of(version, "version") for version in items_of(group, "versions")]
+            preferred = optional_text(mapping_of(group, "preferredVersion"), "version")
             for version in sorted(versions, key=lambda version: version != preferred):
-                group_version = GroupVersion(group["name"], version)
+                group_version = GroupVersion(name, version)
+                if time.monotonic() > self._deadline:
+                    raise ClusterError(f"GET /apis: the group versions have not been read within {_SECONDS:g} s")
                 try:
-                    yield group_version, _version(self._client, group_version)
+                    yield group_version, self._version(group_version)
                     self._reported.discard(group_version)
                 except ClusterError as error:
                     yield group_version, self._known_of(group_version, str(error))
+
+    def _version(self, group_version: GroupVersion) -> list[RESTMapping]:
+        """Read an APIResourceList. Raises ClusterError."""
+        path = f"/apis/{group_version}" if group_version.group else f"/api/{group_version}"
+        _, document = self._client.get_json(path)
+        try:
+            return list(_listed(group_version, document))
+        except ShapeError as error:
+            raise ClusterError(f"GET {path}: the answer is not a list of resources") from error
 
     def _known_of(self, group_version: GroupVersion, reason: str) -> list[RESTMapping]:
         known = self._known.get(group_version, [])
@@ -99,38 +121,41 @@ def _is_aggregated(media_type: str) -> bool:
     return "as=APIGroupDiscoveryList" in media_type.replace(" ", "").split(";")
 
 
+def _core(document: Mapping[str, Any]) -> list[GroupVersion]:
+    versions = document.get("versions")
+    if not isinstance(versions, list) or not all(isinstance(version, str) for version in versions):
+        raise ShapeError("versions is not a list of texts")
+    return [GroupVersion("", version) for version in versions]
+
+
 def _entries(group_version: GroupVersion, resources: Iterable[Mapping[str, Any]]) -> Iterator[RESTMapping]:
     """Read the resources of one group version of aggregated discovery."""
     for resource in resources:
-        kind = (resource.get("responseKind") or {}).get("kind")
-        # Without a kind it is only the parent of its subresources.
-        if kind:
-            singular, namespaced = resource.get("singularResource"), resource.get("scope") == "Namespaced"
-            yield _mapping(group_version, resource["resource"], singular, kind, namespaced=namespaced)
+        kind, plural = optional_text(mapping_of(resource, "responseKind"), "kind"), optional_text(resource, "resource")
+        # Without a kind it is only the parent of its subresources. The names are those of any aggregated server.
+        if kind and plural:
+            singular, namespaced = optional_text(resource, "singularResource"), resource.get("scope") == "Namespaced"
+            yield _mapping(group_version, plural, singular, kind, namespaced=namespaced)
 
 
-def _version(client: ClusterClient, group_version: GroupVersion) -> list[RESTMapping]:
-    """Read an APIResourceList. Raises ClusterError."""
-    path = f"/apis/{group_version}" if group_version.group else f"/api/{group_version}"
-    _, document = client.get_json(path)
-    try:
-        return [
-            _mapping(
-                group_version,
-                resource["name"],
-                resource.get("singularName"),
-                resource["kind"],
-                namespaced=resource["namespaced"],
-            )
-            for resource in document["resources"] or ()
-        ]
-    except _MALFORMED as error:
-        raise ClusterError(f"GET {path}: the answer is not a list of resources") from error
+def _listed(group_version: GroupVersion, document: Mapping[str, Any]) -> Iterator[RESTMapping]:
+    """Read the resources of one group version of legacy discovery."""
+    if "resources" not in document:
+        raise ShapeError("resources is missing")
+    for resource in items_of(document, "resources"):
+        namespaced = resource.get("namespaced")
+        if not isinstance(namespaced, bool):
+            raise ShapeError("namespaced is not true or false")
+        yield _mapping(
+            group_version,
+            text_of(resource, "name"),
+            optional_text(resource, "singularName"),
+            text_of(resource, "kind"),
+            namespaced=namespaced,
+        )
 
 
-def _mapping(
-    group_version: GroupVersion, plural: str, singular: str | None, kind: str, *, namespaced: bool
-) -> RESTMapping:
+def _mapping(group_version: GroupVersion, plural: str, singular: str, kind: str, *, namespaced: bool) -> RESTMapping:
     return RESTMapping(
         resource=GroupVersionResource(group_version.group, group_version.version, plural),
         kind=kind,

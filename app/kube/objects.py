@@ -8,22 +8,27 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
+from app.budget import CLUSTER, Room
 from app.errors import ServiceUnavailableError
-from app.kube.cache import CachePolicy, ObjectCache
+from app.kube.cache import CachePolicy, CacheStoppedError, ObjectCache
 from app.kube.client import ClusterClient
 from app.model.resources import GroupVersionResource, NamespacedName, RESTMapping
 from app.model.selectors import Selector
+from app.staleness import Following
 
 __all__ = ["ClusterObjects"]
 
 _STOP_SECONDS = 2.0
+# How many caches of a resource one read may wait for, of which each but the last was stopped in favour of others.
+_ATTEMPTS = 3
 
 
 class ClusterObjects:
     """Answers from memory; only the first read of a resource waits for the cluster.
 
     A cache starts with the first read of its resource and stops when nobody has read it for a while. There are only
-    so many: for one more, the one that was read longest ago stops. Nothing starts before `start`.
+    so many: for one more, the one that was read longest ago stops. Only so many threads (`room`) wait for first lists.
+    Nothing starts before `start`.
     """
 
     def __init__(
@@ -33,8 +38,12 @@ class ClusterObjects:
         logger: logging.Logger,
         policy: CachePolicy | None = None,
         on_missing: Callable[[], object] = lambda: None,
+        room: Room | None = None,
+        following: Following | None = None,
     ) -> None:
         self._client = client
+        self._room = room or Room(CLUSTER)
+        self._following = following or Following(time.monotonic, logger)
         self._logger = logger
         self._policy = policy or CachePolicy()
         self._on_missing = on_missing
@@ -66,9 +75,28 @@ class ClusterObjects:
     ) -> Sequence[NamespacedName]:
         """List the objects whose labels match, sorted by namespace, then name; namespace "" means every one.
 
-        Raises ServiceUnavailableError when the cluster does not say within `timeout` seconds.
+        Raises ServiceUnavailableError when the cluster does not say within `timeout` seconds, and at once when too many
+        wait for it already.
         """
-        return self._cache(mapping).select(namespace, selector, timeout=timeout)
+        deadline = time.monotonic() + timeout
+        cache = self._cache(mapping)
+        if cache.settled:
+            return cache.select(namespace, selector, timeout=0.0)
+        if not self._room.enter():
+            raise ServiceUnavailableError(
+                f"the {mapping.group_resource} of the cluster have not been listed yet, and too many requests wait for"
+                " first lists: try again"
+            )
+        try:
+            for _ in range(_ATTEMPTS - 1):
+                try:
+                    return cache.select(namespace, selector, timeout=deadline - time.monotonic())
+                except CacheStoppedError:
+                    # Others needed its place in the moment before this read waited: a new one begins.
+                    cache = self._cache(mapping)
+            return cache.select(namespace, selector, timeout=deadline - time.monotonic())
+        finally:
+            self._room.leave()
 
     def _cache(self, mapping: RESTMapping) -> ObjectCache:
         """Give the cache of a resource, and start it if there is none."""
@@ -76,14 +104,14 @@ class ClusterObjects:
             if not self._running:
                 raise ServiceUnavailableError("the objects of the cluster are not read: the server is not running")
             cache = self._caches.get(mapping.resource)
-            too_many = self._make_room() if cache is None else None
+            too_many = self._make_room() if cache is None else []
             if cache is None:
                 cache = self._caches[mapping.resource] = self._make(mapping)
                 cache.start()
             self._caches.move_to_end(mapping.resource)
             self._last_reads[cache] = time.monotonic()
-        if too_many is not None:
-            too_many.stop()
+        for each in too_many:
+            each.stop()
         return cache
 
     def _make(self, mapping: RESTMapping) -> ObjectCache:
@@ -94,20 +122,26 @@ class ClusterObjects:
             policy=self._policy,
             may_end=self._retire,
             on_missing=self._on_missing,
+            followed=self._following.follow(f"the cache of {mapping.group_resource}"),
             logger=self._logger,
         )
 
-    def _make_room(self) -> ObjectCache | None:
-        if len(self._caches) < self._policy.most_caches:
-            return None
-        _, oldest = self._caches.popitem(last=False)
-        del self._last_reads[oldest]
-        self._logger.warning(
-            "more than %d resources are read by selector: the cache of %s, which was read longest ago, stops",
-            self._policy.most_caches,
-            oldest.mapping.group_resource,
-        )
-        return oldest
+    def _make_room(self) -> list[ObjectCache]:
+        """Give the caches that have to stop for one more; none for which somebody waits, of whom there are few."""
+        idle = [cache for cache in self._caches.values() if not cache.waiting]
+        chosen = idle[: max(0, len(self._caches) - self._policy.most_caches + 1)]
+        for cache in chosen:
+            self._forget(cache)
+            self._logger.warning(
+                "more than %d resources are read by selector: the cache of %s, which was read longest ago, stops",
+                self._policy.most_caches,
+                cache.mapping.group_resource,
+            )
+        return chosen
+
+    def _forget(self, cache: ObjectCache) -> None:
+        del self._caches[cache.mapping.resource], self._last_reads[cache]
+        self._following.forget(cache.followed)
 
     def _retire(self, cache: ObjectCache) -> bool:
         """Let a cache go that nobody has read for a while: from then on a read starts a new one."""
@@ -120,6 +154,6 @@ class ClusterObjects:
                 return True
             if time.monotonic() - last_read < self._policy.idle:
                 return False
-            del self._caches[cache.mapping.resource], self._last_reads[cache]
+            self._forget(cache)
         self._logger.info("nobody reads the objects of %s: they are not watched any more", cache.mapping.group_resource)
         return True

@@ -6,16 +6,22 @@ import threading
 import time
 from collections.abc import Callable
 
+from app.budget import CLUSTER, Room
+from app.errors import ServiceUnavailableError
+
 __all__ = ["Refresher"]
 
 _STOP_SECONDS = 2.0
+# However long a call took, the next one for a new name is not put off for longer.
+_LONGEST_SPACING = 30.0
 
 
 class Refresher:
     """One thread that calls `read` every `interval` seconds, and every `retry` seconds after it gave False.
 
-    `refresh` has it called at once, but never within `spacing` seconds after the last time: whatever is asked for
-    and does not exist must not become a request of ours. All who ask meanwhile share one call.
+    `refresh` has it called at once, but never within `spacing` seconds after the last time, or as long as that took if
+    it was slow: whatever is asked for and does not exist must not become a request of ours. All who ask meanwhile share
+    one call, and only so many threads (`room`) wait for it.
     """
 
     def __init__(
@@ -26,12 +32,15 @@ class Refresher:
         retry: float,
         spacing: float = 2.0,
         patience: float = 2.0,
+        room: Room | None = None,
     ) -> None:
         self._read = read
         self._interval = interval
         self._retry = retry
         self._spacing = spacing
         self._patience = patience
+        self._room = room or Room(CLUSTER)
+        self._took = 0.0
         self._changed = threading.Condition()
         self._running = False
         self._wanted = False
@@ -54,14 +63,26 @@ class Refresher:
             self._thread.join(_STOP_SECONDS)
 
     def refresh(self) -> bool:
-        """Wait for one more call, up to `patience` seconds after its beginning; False when there is none."""
+        """Wait for one more call, up to `patience` seconds after its beginning; False when there is none.
+
+        Raises ServiceUnavailableError when too many wait already.
+        """
         with self._changed:
             if not self._ask():
                 return False
             until = time.monotonic() if self._begun is None else self._begun
-            until += self._patience
+            left = until + self._patience - time.monotonic()
+            if left <= 0:
+                return False
             target = self._reads + 1
-            return self._changed.wait_for(lambda: self._reads >= target or not self._running, until - time.monotonic())
+            if not self._room.enter():
+                raise ServiceUnavailableError(
+                    "the cluster's resources are being read, and too many requests wait for that: try again"
+                )
+            try:
+                return self._changed.wait_for(lambda: self._reads >= target or not self._running, left)
+            finally:
+                self._room.leave()
 
     def ask(self) -> None:
         """Have it called soon, without waiting."""
@@ -73,7 +94,8 @@ class Refresher:
         if not self._running:
             return False
         if self._begun is None and not self._wanted:
-            if time.monotonic() - self._ended < self._spacing:
+            slow = self._took if self._took > self._patience else 0.0
+            if time.monotonic() - self._ended < max(self._spacing, min(slow, _LONGEST_SPACING)):
                 return False
             self._wanted = True
             self._changed.notify_all()
@@ -85,7 +107,8 @@ class Refresher:
                 self._wanted, self._begun = False, time.monotonic()
             well = self._read()
             with self._changed:
-                self._begun, self._ended = None, time.monotonic()
+                self._ended = time.monotonic()
+                self._took, self._begun = self._ended - self._begun, None
                 self._reads += 1
                 self._changed.notify_all()
                 self._changed.wait_for(

@@ -1,11 +1,29 @@
-"""Failures in a row: how long to pause after each, and what the log says of them."""
+"""How often something is done again: after failures in a row, and when all goes well."""
 
 from __future__ import annotations
 
 import logging
 import random
+import threading
+import time
 
-__all__ = ["Retries"]
+__all__ = ["Pace", "Retries"]
+
+
+class Pace:
+    """The least time between the beginnings of two rounds, however well they go."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next = time.monotonic()
+
+    def wait(self, stopping: threading.Event) -> bool:
+        """Wait for the next round's time; False where it stops first."""
+        return not stopping.wait(max(0.0, self._next - time.monotonic()))
+
+    def begun(self) -> None:
+        """Take note that a round has begun."""
+        self._next = time.monotonic() + self._seconds
 
 
 class Retries:

@@ -75,7 +75,8 @@ class SubjectAccessReviews:
         allowed, denied = status.get("allowed") is True, status.get("denied") is True
         if allowed and denied:
             raise ClusterError(f"POST {_ACCESS_REVIEWS}: the answer both allows and denies")
-        return Review(allowed, denied, str(status.get("reason") or ""))
+        reason = status.get("reason")
+        return Review(allowed, denied, reason if isinstance(reason, str) else "")
 
 
 def _is_text(token: str) -> bool:
@@ -97,12 +98,12 @@ def _user(user: object) -> ReviewedUser:
     name = user.get("username") if isinstance(user, Mapping) else None
     if not isinstance(user, Mapping) or not isinstance(name, str) or not name:
         raise ClusterError(f"POST {_TOKEN_REVIEWS}: the answer names no user")
-    extra = user.get("extra") or {}
-    if not isinstance(extra, Mapping):
+    extra, uid = user.get("extra") or {}, user.get("uid") or ""
+    if not isinstance(extra, Mapping) or not isinstance(uid, str):
         raise ClusterError(f"POST {_TOKEN_REVIEWS}: the answer is no review")
     return ReviewedUser(
         name=name,
-        uid=str(user.get("uid") or ""),
+        uid=uid,
         groups=_texts(user.get("groups"), _TOKEN_REVIEWS),
         extra={key: _texts(values, _TOKEN_REVIEWS) for key, values in extra.items()},
     )

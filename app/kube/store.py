@@ -9,11 +9,15 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
+from app.kube.shapes import ShapeError, mapping_of, optional_text, text_of
 from app.model.resources import NamespacedName
 from app.model.selectors import Selector
 
 __all__ = ["ObjectStore"]
 
+# A third more than the pods of the largest cluster that Kubernetes supports; each takes some 800 bytes, and a new
+# list stands beside the old one.
+_MOST = 200_000
 _NO_LABELS: Mapping[str, str] = MappingProxyType({})
 _Item = tuple[NamespacedName, Mapping[str, str]]
 
@@ -25,40 +29,51 @@ class ObjectStore:
     a Deployment, share them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, most: int = _MOST) -> None:
+        """Make an empty one, which takes no more than so many objects."""
+        self._most = most
+        self._count = 0
         self._lock = threading.Lock()
         self._items: dict[str, dict[str, _Item]] = {}
         self._sorted: dict[str, tuple[_Item, ...]] = {}
 
     def __len__(self) -> int:
-        with self._lock:
-            return sum(map(len, self._items.values()))
+        return self._count
 
     def put(self, metadata: Mapping[str, Any]) -> None:
-        """Keep an object, as it is now. Raises LookupError, TypeError or AttributeError for what is none."""
-        namespace, name = sys.intern(metadata.get("namespace") or ""), metadata["name"]
-        if not isinstance(name, str):
-            raise TypeError("a name is a string")
-        labels = metadata.get("labels")
-        item = (NamespacedName(namespace, name), _labels(tuple(labels.items())) if labels else _NO_LABELS)
+        """Keep an object, as it is now.
+
+        Raises ShapeError for what is no object's metadata, and OverflowError for one object too many.
+        """
+        name = _name(metadata)
+        found = mapping_of(metadata, "labels")
+        if not all(isinstance(value, str) for value in found.values()):
+            raise ShapeError("a label is not a text")
+        item = (name, _labels(tuple(found.items())) if found else _NO_LABELS)
         with self._lock:
-            known = self._items.setdefault(namespace, {})
-            before = known.get(name)
-            known[name] = item
+            known = self._items.get(name.namespace, {})
+            before = known.get(name.name)
+            if before is None:
+                if self._count >= self._most:
+                    raise OverflowError(f"there are more than {self._most} objects")
+                self._count += 1
+            known[name.name] = item
+            self._items[name.namespace] = known
             # Most changes of an object are none of its labels: the order stays as it is.
             if before is None or before[1] != item[1]:
-                self._sorted.pop(namespace, None)
+                self._sorted.pop(name.namespace, None)
 
     def remove(self, metadata: Mapping[str, Any]) -> None:
-        """Forget an object; one that is not there is no mistake."""
-        namespace = metadata.get("namespace") or ""
+        """Forget an object; one that is not there is no mistake. Raises ShapeError."""
+        name = _name(metadata)
         with self._lock:
-            known = self._items.get(namespace, {})
-            if known.pop(metadata["name"], None) is None:
+            known = self._items.get(name.namespace, {})
+            if known.pop(name.name, None) is None:
                 return
-            self._sorted.pop(namespace, None)
+            self._count -= 1
+            self._sorted.pop(name.namespace, None)
             if not known:
-                del self._items[namespace]
+                del self._items[name.namespace]
 
     def select(self, namespace: str, selector: Selector) -> Sequence[NamespacedName]:
         """List the objects whose labels match, sorted by namespace, then name; namespace "" means every one."""
@@ -78,6 +93,10 @@ class ObjectStore:
                 return ()
             items = self._sorted[namespace] = tuple(known[name] for name in sorted(known))
         return items
+
+
+def _name(metadata: Mapping[str, Any]) -> NamespacedName:
+    return NamespacedName(sys.intern(optional_text(metadata, "namespace")), text_of(metadata, "name"))
 
 
 @lru_cache(maxsize=4096)

@@ -11,17 +11,19 @@ from typing import Any, Self
 import orjson
 from urllib3.exceptions import HTTPError
 
+from app.bounded_http import AnswerTooLargeError, bounds_of
 from app.kube.client import ClusterClient, ClusterError
+from app.kube.shapes import ShapeError, metadata_of, object_of, text_of
 
 __all__ = ["Watch"]
 
 # The second is for servers that know no partial objects; what is read of an object is the same in both.
 _ACCEPT = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
-# The cluster ends a watch when its time is over; silence that lasts longer means that nobody is there.
+# The cluster ends a watch when its time is over; one that lasts longer, in silence or not, is broken off.
 _GRACE_SECONDS = 15.0
+# kube-apiserver sends a bookmark about once a minute: where one has come, silence of this length means that it is gone.
+_QUIET_SECONDS = 180.0
 _CHUNK = 64 * 1024
-# etcd holds no object as large as this: whatever sends it is no watch.
-_MAX_LINE = 16 * 1024 * 1024
 _TYPES = frozenset(("ADDED", "MODIFIED", "DELETED", "BOOKMARK"))
 
 
@@ -30,8 +32,8 @@ class Watch:
 
     With a field selector, of those that it fits. Iterating gives each event's type and the object's metadata,
     bookmarks included. The iteration ends when the cluster ends the watch, and raises ClusterError for everything
-    else: a broken connection and what is no event have no status, an ERROR event has the status that it names (410:
-    the version is too old).
+    else: a broken connection, a watch or an event that lasts too long, and what is no event have no status, an ERROR
+    event has the status that it names (410: the version is too old).
     """
 
     def __init__(
@@ -46,7 +48,10 @@ class Watch:
         if field_selector:
             query["fieldSelector"] = field_selector
         self._path = path
-        self._response = client.open(path, accept=_ACCEPT, query=query, silence=seconds + _GRACE_SECONDS)
+        # How long it may last, from now.
+        self.lasts = seconds + _GRACE_SECONDS
+        self._response = client.open(path, accept=_ACCEPT, query=query, seconds=self.lasts)
+        self._bounds = bounds_of(self._response)
 
     def __enter__(self) -> Self:
         return self
@@ -58,8 +63,10 @@ class Watch:
 
     def __iter__(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         for line in self._lines():
-            if line:
-                yield self._event(line)
+            kind, metadata = self._event(line)
+            if kind == "BOOKMARK":
+                self._bounds.quiet = _QUIET_SECONDS
+            yield kind, metadata
 
     def shutdown(self) -> None:
         """Break it, from another thread: the one that reads it is woken, which closing alone would not do."""
@@ -68,36 +75,47 @@ class Watch:
             self._response.shutdown()
 
     def _lines(self) -> Iterator[bytes]:
-        rest = b""
+        """Give each line that is not empty; each has its own time and number of bytes, which it shares with blanks."""
+        pending = bytearray()
         try:
-            for chunk in self._response.stream(_CHUNK):
-                *lines, rest = (rest + chunk).split(b"\n")
-                yield from lines
-                if len(rest) > _MAX_LINE:
-                    raise self._error("a line does not end")
+            while chunk := self._response.read1(_CHUNK, decode_content=False):
+                pending += chunk
+                # Looked at only as often as there is something to find, so that a long line costs what its length is.
+                if b"\n" not in chunk:
+                    continue
+                *lines, rest = bytes(pending).split(b"\n")
+                pending = bytearray(rest)
+                found = [line for line in lines if line.strip()]
+                yield from found
+                if found:
+                    self._bounds.renew(begun=bool(rest))
+        except AnswerTooLargeError as error:
+            raise self._error("an event does not end") from error
         # The last two are what a TLS socket raises when `shutdown` takes it away between two reads.
         except (HTTPError, OSError, ValueError, AttributeError) as error:
             raise self._error(str(error)[:256]) from error
-        if rest:
+        if pending:
             raise self._error("the connection broke inside a line")
 
     def _event(self, line: bytes) -> tuple[str, Mapping[str, Any]]:
         try:
-            document = orjson.loads(line)
-            kind, item = document["type"], document["object"]
+            document = object_of(orjson.loads(line))
+            kind = text_of(document, "type")
             if kind == "ERROR":
-                raise self._refusal(item)
-            metadata = item["metadata"]
-            if kind in _TYPES and isinstance(metadata, dict) and isinstance(metadata["resourceVersion"], str):
-                return kind, metadata
-        except (orjson.JSONDecodeError, LookupError, TypeError) as error:
+                raise self._refusal(object_of(document.get("object")))
+            metadata = metadata_of(document.get("object"))
+            text_of(metadata, "resourceVersion")
+        except (orjson.JSONDecodeError, ShapeError) as error:
             raise self._error("a line is no event") from error
-        raise self._error("a line is no event")
+        if kind not in _TYPES:
+            raise self._error("a line is no event")
+        return kind, metadata
 
     def _refusal(self, status: Mapping[str, Any]) -> ClusterError:
-        code = status.get("code")
-        message = str(status.get("message") or "no reason is given")[:256]
-        return self._error(message, code if isinstance(code, int) else HTTPStatus.INTERNAL_SERVER_ERROR)
+        code, message = status.get("code"), status.get("message")
+        sentence = " ".join(message.split()) if isinstance(message, str) else ""
+        known = isinstance(code, int) and not isinstance(code, bool) and 100 <= code < 1000
+        return self._error(sentence[:256] or "no reason is given", code if known else HTTPStatus.INTERNAL_SERVER_ERROR)
 
     def _error(self, sentence: str, status: int | None = None) -> ClusterError:
         return ClusterError(f"WATCH {self._path}: {sentence}", status=status)

@@ -17,6 +17,7 @@ from app.registry import ProviderError
 from app.serving import startup
 from app.settings import ProviderSettings, Settings
 from app.settings.sections import rows_of
+from app.staleness import Following
 from app.telemetry import Telemetry
 
 __all__ = ["ConfigurationFile"]
@@ -59,6 +60,7 @@ class ConfigurationFile:
         telemetry: Telemetry,
         clock: Clock,
         logger: logging.Logger,
+        following: Following | None = None,
     ) -> None:
         """Make it; `replace` has other providers asked, and raises ProviderError where it cannot."""
         self._settings = settings
@@ -72,7 +74,13 @@ class ConfigurationFile:
         self._refusal: _Refusal | None = None
         self._taking_over = ""
         self._stopping = threading.Event()
-        self._follower = FileFollower([self.path] if self.path else [], self.look, logger, name="configuration")
+        self._follower = FileFollower(
+            [self.path] if self.path else [],
+            self.look,
+            logger,
+            name="configuration",
+            followed=following.follow("the file of --config") if following is not None and self.path else None,
+        )
         telemetry.config_timestamp.set(self._since.timestamp())
 
     def start(self) -> None:
@@ -101,8 +109,8 @@ class ConfigurationFile:
         """Whether the file's content is not in use, because something is wrong with it."""
         return self._refusal is not None
 
-    def look(self) -> None:
-        """Look at the file once, and take over what is new and right."""
+    def look(self) -> str | None:
+        """Look at the file once, and take over what is new and right; give why what it holds is not in use."""
         content = self._read()
         if content == self._content:
             # Also where a wrong one was taken back.
@@ -116,6 +124,7 @@ class ConfigurationFile:
                 self._taking_over = ""
             if problems:
                 self._refuse(content, tuple(problems), shown or problems[0])
+        return None if self._refusal is None else hide_secrets(self._refusal.shown)
 
     def _read(self) -> bytes | None:
         """Read the file as soon as it stands still; None where there is nothing to read."""

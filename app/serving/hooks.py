@@ -82,6 +82,7 @@ class Hooks:
             self._pair,
             authorities=partial(self._authorities, worker),
             observe=partial(call, worker, "observe_certificate"),
+            followed=call(worker, "follow", "the serving certificate"),
         )
         self._certificate.start()
 

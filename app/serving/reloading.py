@@ -11,6 +11,7 @@ from app.model.clock import Clock, SystemClock
 from app.serving.pairs import CertificateError, Contents, Pair, check_contents, read_contents
 from app.serving.tls import TLSContext, TLSError, build_context
 from app.settings import ServingSettings
+from app.staleness import Followed
 
 __all__ = ["ServingCertificate"]
 
@@ -37,6 +38,7 @@ class ServingCertificate:
         observe: Callable[[datetime], object] = lambda _not_after: None,
         clock: Clock | None = None,
         interval: float = 1.0,
+        followed: Followed | None = None,
     ) -> None:
         self._serving = serving
         self._pair = pair
@@ -56,6 +58,7 @@ class ServingCertificate:
             name="serving-certificate",
             interval=interval,
             step=_STEP_MILLISECONDS,
+            followed=followed,
         )
         logger.info("the serving certificate: %s", pair)
         observe(pair.not_after)
@@ -73,8 +76,11 @@ class ServingCertificate:
         """Wait for the thread's end."""
         self._follower.stop(seconds)
 
-    def check(self) -> None:
-        """Look once: take what is new and good, and say what is not good, or not for long."""
+    def check(self) -> str | None:
+        """Look once: take what is new and good, and say what is not good, or not for long.
+
+        Give why what the files hold is not in use.
+        """
         contents = read_contents(self._pair.contents.cert_file, self._pair.contents.key_file)
         if contents == self._pair.contents:
             self._refused = None
@@ -85,6 +91,7 @@ class ServingCertificate:
             self._swap(self._pair, authorities)
             logger.info("clients are asked for certificates of %d authorities", len(authorities or ()))
         self._warn_of_the_end()
+        return None if self._refused is None else self._refused[1]
 
     def _renew(self, contents: Contents) -> None:
         try:

@@ -11,13 +11,23 @@ __all__ = ["BooleanField", "ListField"]
 
 
 class ListField(fields.Field[tuple[str, ...]]):
-    """Reads `a,b`, as flags and variables have it, or a list of texts, as a file may; blanks around a text go."""
+    """Reads `a,b`, as flags and variables have it, or a list of texts, as a file may; blanks around a text go.
+
+    Empty texts are left out. Where an empty list means that anything goes they stay, with `keeps_empty`, as in Go: a
+    list of nothing but empty texts must not become that one.
+    """
+
+    def __init__(self, *, keeps_empty: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self._keeps_empty = keeps_empty
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **_: Any) -> tuple[str, ...]:
         texts = value.split(",") if isinstance(value, str) else value
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise ValidationError("Not a list of texts: write it as a,b.")
-        return tuple(text.strip() for text in texts if text.strip())
+        if value == "":
+            return ()
+        return tuple(text.strip() for text in texts if self._keeps_empty or text.strip())
 
 
 class BooleanField(fields.Boolean):

@@ -62,7 +62,9 @@ class ServingSettings:
         "The oldest TLS version to accept: VersionTLS12 or VersionTLS13.",
     )
     tls_cipher_suites: tuple[str, ...] = _setting(
-        (), ListField(), "The cipher suites of TLS 1.2, in Go's names with commas; by default those Go prefers."
+        (),
+        ListField(keeps_empty=True),
+        "The cipher suites of TLS 1.2, in Go's names with commas; by default those Go prefers.",
     )
     max_connections: int = _setting(
         2000, fields.Integer(validate=validate.Range(1, 100_000)), "The most connections that may be open at once."
@@ -146,7 +148,9 @@ class AuthenticationSettings:
         "Whether to serve also while that ConfigMap cannot be read; its CAs then recognise nobody.",
     )
     api_audiences: tuple[str, ...] = _setting(
-        (), ListField(), "The audiences of which a token must have one; by default those of the cluster's API."
+        (),
+        ListField(keeps_empty=True),
+        "The audiences of which a token must have one; by default those of the cluster's API.",
     )
     client_ca_file: str = _setting(
         "", fields.String(), "The CAs (PEM) that sign users' client certificates, instead of the cluster's."
@@ -155,7 +159,9 @@ class AuthenticationSettings:
         "", fields.String(), "The CAs (PEM) that sign the front proxy's certificate, instead of the cluster's."
     )
     requestheader_allowed_names: tuple[str, ...] = _setting(
-        (), ListField(), "The common names that a front proxy's certificate may have; any where the list is empty."
+        (),
+        ListField(keeps_empty=True),
+        "The common names that a front proxy's certificate may have; any where the list is empty.",
     )
     requestheader_username_headers: tuple[str, ...] = _setting(
         ("x-remote-user",), ListField(), "The headers in which a front proxy names the user, the best first."

@@ -4,9 +4,19 @@ What a client chooses (paths, names, methods) is never the value of a label: eve
 Nothing here knows HTTP beyond a method, a path and a code.
 """
 
+from app.telemetry.followed import FollowedMetrics
 from app.telemetry.freshness import Freshness
 from app.telemetry.providers import ProviderFigures, ProviderLoad, ProviderMetrics
 from app.telemetry.requests import InFlight, RequestMetrics
 from app.telemetry.telemetry import Telemetry
 
-__all__ = ["Freshness", "InFlight", "ProviderFigures", "ProviderLoad", "ProviderMetrics", "RequestMetrics", "Telemetry"]
+__all__ = [
+    "FollowedMetrics",
+    "Freshness",
+    "InFlight",
+    "ProviderFigures",
+    "ProviderLoad",
+    "ProviderMetrics",
+    "RequestMetrics",
+    "Telemetry",
+]

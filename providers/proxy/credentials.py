@@ -30,13 +30,11 @@ class TLSFiles:
         ca_file: str | None,
         cert_file: str | None,
         key_file: str | None,
-        socket_class: type[ssl.SSLSocket],
         logger: logging.Logger,
     ) -> None:
         self._ca_file = ca_file
         self._cert_file = cert_file
         self._key_file = key_file
-        self._socket_class = socket_class
         self._logger = logger
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
@@ -69,7 +67,6 @@ class TLSFiles:
         if self._ca_file is not None and not Path(self._ca_file).is_file():
             raise FileNotFoundError(f"there is no file {self._ca_file}")
         context = ssl.create_default_context(cafile=self._ca_file)
-        context.sslsocket_class = self._socket_class
         if self._cert_file is not None:
             # Without a password OpenSSL would ask for one on the terminal.
             context.load_cert_chain(self._cert_file, self._key_file, password="")

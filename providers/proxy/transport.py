@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import ssl
 import threading
 import time
@@ -13,19 +14,18 @@ from http.client import HTTPException, IncompleteRead
 from typing import Any
 
 import urllib3
-from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, DecodeError, HTTPError, NewConnectionError, ProtocolError, SSLError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 from urllib3.util import parse_url
 
 from app.provider import BadGatewayError, GatewayTimeoutError, ServiceUnavailableError
+from app.provider.http import AnswerTooLargeError, BoundedHTTPSConnection, read_body
 from providers.proxy.credentials import TLSFiles
 
 __all__ = ["MOST_BYTES", "Answer", "Transport"]
 
 # Of an answer, unpacked.
 MOST_BYTES = 32 * 1024 * 1024
-_CHUNK = 64 * 1024
 # How many idle connections are kept: more reads than these at once open and close their own.
 _CONNECTIONS = 32
 _CAUSE_LENGTH = 256
@@ -39,26 +39,12 @@ class Answer:
     body: bytes
 
 
-class _Socket(ssl.SSLSocket):
-    """Reads until its deadline, however the bytes are dealt out: a plain timeout begins anew with every piece."""
-
-    deadline: float | None = None
-
-    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
-        if self.deadline is not None:
-            left = self.deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError("the read operation timed out")
-            self.settimeout(left)
-        return super().recv_into(buffer, nbytes, flags)
-
-
 class _StaleConnectionError(ConnectionError):
     """A kept connection had been closed: the server has not answered on it, and may be asked on another."""
 
 
-class _Connection(HTTPSConnection):
-    """Knows whether it was kept, and holds its socket to the deadline of the request."""
+class _Connection(BoundedHTTPSConnection):
+    """Knows whether it was kept."""
 
     _answered = False
 
@@ -70,9 +56,13 @@ class _Connection(HTTPSConnection):
         with self._noticing_staleness():
             super().request(*args, **keywords)
 
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        # TLS has the same time again, as `connectTimeout` says.
+        self.timeout = self.timeout
+        return sock
+
     def getresponse(self) -> Any:
-        if isinstance(self.sock, _Socket) and self.timeout is not None:
-            self.sock.deadline = time.monotonic() + self.timeout
         with self._noticing_staleness():
             response = super().getresponse()
         self._answered = True
@@ -111,9 +101,7 @@ class Transport:
         self._host, self._port = parsed.host, parsed.port or 443
         self._server_name = server_name
         self._connect_timeout = connect_timeout
-        self._files = TLSFiles(
-            ca_file=ca_file, cert_file=cert_file, key_file=key_file, socket_class=_Socket, logger=logger
-        )
+        self._files = TLSFiles(ca_file=ca_file, cert_file=cert_file, key_file=key_file, logger=logger)
         self._lock = threading.Lock()
         self._pool: tuple[ssl.SSLContext, _Pool] | None = None
         self.address = f"https://{self._host}:{self._port}"
@@ -165,21 +153,16 @@ class Transport:
             preload_content=False,
         )
         try:
-            body = self._read(response)
+            body = read_body(response, most=MOST_BYTES, decode=True)
+        except AnswerTooLargeError:
+            response.close()
+            raise ProtocolError(f"it has more than {MOST_BYTES // 2**20} MiB") from None
         except BaseException:
             # Half an answer is still on that connection.
             response.close()
             raise
         response.release_conn()
-        return Answer(response.status, body)
-
-    def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
-        body = bytearray()
-        while chunk := response.read1(_CHUNK, decode_content=True):
-            body += chunk
-            if len(body) > MOST_BYTES:
-                raise ProtocolError(f"it has more than {MOST_BYTES // 2**20} MiB")
-        return bytes(body)
+        return Answer(response.status, bytes(body))
 
     def _current_pool(self) -> _Pool:
         context = self._files.context()

@@ -13,8 +13,9 @@ import pytest
 
 from app.auth.client_cas import ClientCAs
 from app.files import FileFollower
-from app.settings import AuthenticationSettings
+from app.settings import AuthenticationSettings, Settings
 from tests.auth.making import der, root
+from tests.conftest import environ
 
 LOGGER = logging.getLogger("metrics_apiserver.tests")
 ONE, TWO, THREE = root("one"), root("two"), root("three")
@@ -127,6 +128,60 @@ def test_a_config_map_of_nothing_is_read_all_the_same() -> None:
     cas.use_config_map({})
     assert cas.complete
     assert cas.in_force.ders == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [
+        pytest.param(None, (), id="left out: any"),
+        pytest.param("", (), id="empty: any"),
+        pytest.param("[]", (), id="an empty list: any"),
+        pytest.param("null", (), id="null, which is Go's empty list: any"),
+        pytest.param('[""]', ("",), id="an empty text: nobody"),
+        pytest.param('[" "]', (" ",), id="a blank: nobody"),
+        pytest.param('["", "\\t"]', ("", "\t"), id="blanks: nobody"),
+        pytest.param("[null]", ("",), id="null in a list, which is Go's empty text: nobody"),
+        pytest.param('["", "front"]', ("", "front"), id="a name beside an empty text"),
+    ],
+)
+def test_allowed_names_are_any_only_where_there_is_no_list(written: str | None, names: tuple[str, ...]) -> None:
+    cas, data = client_cas(), config_map()
+    data.pop("requestheader-allowed-names")
+    cas.use_config_map(data if written is None else {**data, "requestheader-allowed-names": written})
+    headers = cas.in_force.headers
+    assert headers.allowed_names == names
+    assert headers.allows("anybody") == (not names)
+    assert headers.allows("front") == (not names or "front" in names)
+
+
+@pytest.mark.parametrize(
+    ("flag", "anybody"),
+    [("", True), (",", False), (" ", False), (" , ", False), (",front", False), ("front", False)],
+    ids=["nothing", "a comma", "a blank", "blanks", "a name after a comma", "a name"],
+)
+def test_the_flag_of_allowed_names_is_any_only_where_it_is_empty(flag: str, anybody: bool, file: Path) -> None:
+    variables = environ(
+        requestheader_allowed_names=flag,
+        requestheader_client_ca_file=str(file),
+        kubeconfig=str(file),
+        provider="writable",
+    )
+    settings = Settings.from_environ(variables)
+    cas = ClientCAs(settings.authentication, LOGGER)
+    cas.read_files()
+    assert cas.in_force.headers.allows("anybody") == anybody
+
+
+@pytest.mark.parametrize("written", ["{}", "false", "0", '""', "[1]", "[[]]", '["a", {}]'])
+def test_names_that_are_no_list_of_texts_are_not_in_use(written: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What was in use stays; at first that is nothing, and the front proxy is nobody."""
+    cas = client_cas()
+    problem = cas.use_config_map({**config_map(), "requestheader-allowed-names": written})
+    assert problem == (
+        "the ConfigMap's requestheader-client-ca-file cannot be used: requestheader-allowed-names is no list of names"
+    )
+    assert not cas.in_force.proxy
+    assert cas.use_config_map(config_map()) is None
 
 
 @pytest.mark.parametrize(

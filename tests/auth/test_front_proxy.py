@@ -127,11 +127,28 @@ def test_what_is_not_utf8_is_refused(pairs: list[tuple[str, str]]) -> None:
         pytest.param(["a"], "A", False, id="another name"),
         pytest.param([], "anybody", True, id="any name"),
         pytest.param(["a"], "", False, id="no name"),
+        pytest.param([], "", True, id="any, also no name"),
+        pytest.param([""], "anybody", False, id="a blank one is not any"),
+        pytest.param([" "], "anybody", False, id="nor one of spaces"),
+        pytest.param(["", ""], "anybody", False, id="nor two of them"),
+        pytest.param([""], "", False, id="and nobody has it"),
+        pytest.param(["", "a"], "a", True, id="a name beside a blank one"),
+        pytest.param([" a"], "a", False, id="a name with a blank is another one"),
     ],
 )
 def test_names_are_allowed(allowed: list[str], name: str, expected: bool) -> None:
     headers = RequestHeaders.named(allowed_names=allowed, username=[], uid=[], group=[], extra_prefix=[])
     assert headers.allows(name) == expected
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t"])
+def test_blank_names_of_header_fields_are_none(blank: str) -> None:
+    """As the beginning of a name a blank one would fit every field, Authorization too."""
+    names = [blank, "X-Remote"]
+    headers = RequestHeaders.named(allowed_names=[], username=names, uid=names, group=names, extra_prefix=names)
+    assert {headers.username, headers.uid, headers.group, headers.extra_prefix} == {("X-REMOTE",)}
+    nobody = RequestHeaders.named(allowed_names=[], username=[blank], uid=[], group=[], extra_prefix=[blank])
+    assert nobody.user([BOB, ("", "eve"), ("AUTHORIZATION", "Bearer x")]) is None
 
 
 @given(key=st.text(min_size=1), value=st.text(max_size=20))

@@ -18,6 +18,7 @@ from kubernetes.client import ApiClient
 
 from app.kube.client import ClusterClient
 from app.kube.config import load_client
+from tests.kube.raw import Peer, RawCluster
 
 HERE = Path(__file__).parent
 
@@ -230,6 +231,33 @@ def api(kubeconfig: Path) -> Iterator[ApiClient]:
 def client(api: ApiClient) -> ClusterClient:
     """A client of the fake cluster."""
     return ClusterClient(api)
+
+
+MakeRaw = Callable[..., tuple[RawCluster, ClusterClient]]
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Iterator[MakeRaw]:
+    """Make clusters of bytes, each with its client."""
+    made: list[tuple[RawCluster, ClusterClient]] = []
+
+    def make(*peers: Peer) -> tuple[RawCluster, ClusterClient]:
+        cluster = RawCluster(*peers)
+        path = tmp_path / "raw-kubeconfig"
+        document = {
+            "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {"server": cluster.url}}],
+            "users": [{"name": "u", "user": {}}],
+        }
+        path.write_text(yaml.safe_dump(document))
+        made.append((cluster, ClusterClient(load_client(str(path)))))
+        return made[-1]
+
+    yield make
+    for cluster, client in made:
+        client.close()
+        cluster.close()
 
 
 @pytest.fixture(scope="session")

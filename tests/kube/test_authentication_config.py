@@ -16,7 +16,7 @@ from tests.kube.conftest import FakeCluster
 PATH = "/api/v1/namespaces/kube-system/configmaps"
 SELECTOR = "metadata.name=extension-apiserver-authentication"
 GONE = "there is no ConfigMap kube-system/extension-apiserver-authentication in the cluster"
-QUICK = CachePolicy(first_retry=0.001, last_retry=0.01)
+QUICK = CachePolicy(first_retry=0.001, last_retry=0.01, spacing=0)
 # A retry that would be noticed as a test that hangs.
 SLOW = CachePolicy(first_retry=600, last_retry=600)
 CHANGED = {"type": "MODIFIED", "object": {"metadata": {"name": "x", "resourceVersion": "2"}}}

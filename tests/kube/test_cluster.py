@@ -117,19 +117,16 @@ def test_an_old_mapping_outlives_errors(
 
 
 def test_a_mistake_of_ours_is_logged_and_does_not_end_the_thread(
-    api: ApiClient, fake_cluster: FakeCluster, caplog: pytest.LogCaptureFixture
+    api: ApiClient, fake_cluster: FakeCluster, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries = Tries(lambda _: {"versions": ["v1"]})
     serve(fake_cluster, tries)
-    # A name that is no string is what discovery does not expect.
-    fake_cluster.answer(
-        "/api/v1", {"resources": [{"name": ["pods"], "kind": "Pod", "singularName": "pod", "namespaced": True}]}
-    )
     cluster = Cluster(api, logger=LOGGER, interval=0.01, retry=0.01)
-    cluster.start()
-    tries.wait_for(2)
-    assert "internal error" in str(cluster.check())
-    serve(fake_cluster, tries)
+    with monkeypatch.context() as broken:
+        broken.setattr("app.kube.discovery.ResourceTable", lambda _: 1 / 0)
+        cluster.start()
+        tries.wait_for(2)
+        assert "internal error" in str(cluster.check())
     tries.wait_for(tries.count + 3)
     assert cluster.check() is None
     cluster.stop()

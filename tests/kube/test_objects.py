@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from app.budget import Room
 from app.errors import ServiceUnavailableError
 from app.kube.cache import CachePolicy
 from app.kube.client import ClusterClient
@@ -25,7 +26,7 @@ from tests.kube.conftest import FakeCluster, FakeWatch
 
 LOGGER = logging.getLogger("tests.objects")
 PODS = "/api/v1/pods"
-QUICK = CachePolicy(first_retry=0.001, last_retry=0.01)
+QUICK = CachePolicy(first_retry=0.001, last_retry=0.01, spacing=0)
 # A retry that would be noticed as a test that hangs.
 SLOW = CachePolicy(first_retry=600, last_retry=600)
 Make = Callable[..., ClusterObjects]
@@ -151,7 +152,7 @@ def test_changes_are_followed(make: Make, fake_cluster: FakeCluster) -> None:
 
 def test_many_who_read_first_share_one_list(make: Make, fake_cluster: FakeCluster) -> None:
     fake_cluster.answer(PODS, page("a/1"))
-    objects = make()
+    objects = make(room=Room(16))
     with ThreadPoolExecutor(16) as pool:
         assert list(pool.map(lambda _: names(objects), range(64))) == [["a/1"]] * 64
     assert len(lists(fake_cluster)) == 1

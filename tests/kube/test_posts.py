@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import logging
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
 from http import HTTPStatus
-from pathlib import Path
 
 import pytest
-import yaml
 from kubernetes.client import ApiClient
 
 from app.kube.client import ClusterClient, ClusterError
-from app.kube.config import load_client
 from app.kube.limits import TokenBucket
-from tests.kube.conftest import FakeCluster
+from tests.kube.conftest import FakeCluster, MakeRaw
+from tests.kube.raw import Peer, RawCluster, ask
 
 SECRET = "s3cr3t-t0ken"
 DOCUMENT = {"spec": {"token": SECRET}}
 HEAD = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n"
-Peer = Callable[[socket.socket, threading.Event], object]
 
 
 def test_the_object_and_our_credentials_are_sent(client: ClusterClient, fake_cluster: FakeCluster) -> None:
@@ -93,118 +88,51 @@ def test_nothing_of_a_secret_is_logged(
     assert SECRET not in caplog.text
 
 
-class RawCluster:
-    """Has each connection, one after the other, served by the next of these functions; the last serves the rest."""
-
-    def __init__(self, *peers: Peer) -> None:
-        self.connections = 0
-        self._peers = peers
-        self._stopped = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    @property
-    def port(self) -> int:
-        return int(self._listener.getsockname()[1])
-
-    def close(self) -> None:
-        self._stopped.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._listener.close()
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            with connection:
-                peer = self._peers[min(self.connections, len(self._peers) - 1)]
-                self.connections += 1
-                peer(connection, self._stopped)
-
-
-def ask(connection: socket.socket) -> None:
-    """Read one request of these tests, whose body ends it."""
-    read = b""
-    while not read.endswith(b"}"):
-        read += connection.recv(65536)
-
-
-def breaks(connection: socket.socket, stopped: threading.Event) -> None:
+def breaks(connection: socket.socket, cluster: RawCluster) -> None:
     """Close the connection without a word."""
     ask(connection)
 
 
-def answers(connection: socket.socket, stopped: threading.Event) -> None:
+def answers(connection: socket.socket, cluster: RawCluster) -> None:
     ask(connection)
     connection.sendall(HEAD + b"{}")
 
 
-def keeps_silent(connection: socket.socket, stopped: threading.Event) -> None:
+def keeps_silent(connection: socket.socket, cluster: RawCluster) -> None:
     ask(connection)
-    stopped.wait(20)
+    cluster.stopped.wait(20)
 
 
-def drips(connection: socket.socket, stopped: threading.Event) -> None:
+def drips(connection: socket.socket, cluster: RawCluster) -> None:
     """Send a body that does not end, so often that no pause is too long."""
     ask(connection)
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
     try:
-        while not stopped.wait(0.02):
+        while not cluster.stopped.wait(0.02):
             connection.sendall(b" ")
     except OSError:
         pass
 
 
-def floods(connection: socket.socket, stopped: threading.Event) -> None:
+def floods(connection: socket.socket, cluster: RawCluster) -> None:
     """Send a body that does not end, as fast as it can."""
     ask(connection)
     connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
     try:
-        while not stopped.is_set():
+        while not cluster.stopped.is_set():
             connection.sendall(b" " * 65536)
     except OSError:
         pass
 
 
-@pytest.fixture
-def raw(tmp_path: Path) -> Iterator[Callable[..., tuple[RawCluster, ClusterClient]]]:
-    """Make such clusters, each with its client."""
-    made: list[tuple[RawCluster, ClusterClient]] = []
-
-    def make(*peers: Peer) -> tuple[RawCluster, ClusterClient]:
-        cluster = RawCluster(*peers)
-        path = tmp_path / "kubeconfig"
-        document = {
-            "current-context": "c",
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{cluster.port}"}}],
-            "users": [{"name": "u", "user": {}}],
-        }
-        path.write_text(yaml.safe_dump(document))
-        made.append((cluster, ClusterClient(load_client(str(path)))))
-        return made[-1]
-
-    yield make
-    for cluster, client in made:
-        client.close()
-        cluster.close()
-
-
-Make = Callable[..., tuple[RawCluster, ClusterClient]]
-
-
-def test_a_connection_that_breaks_without_an_answer_is_tried_once_more(raw: Make) -> None:
+def test_a_connection_that_breaks_without_an_answer_is_tried_once_more(raw: MakeRaw) -> None:
     """A cluster that is being updated closes idle connections in the moment in which one is used."""
     cluster, client = raw(breaks, answers)
     assert client.post_json("/x", {}) == {}
     assert cluster.connections == 2
 
 
-def test_a_cluster_that_always_breaks_is_asked_no_more_than_twice(raw: Make) -> None:
+def test_a_cluster_that_always_breaks_is_asked_no_more_than_twice(raw: MakeRaw) -> None:
     cluster, client = raw(breaks)
     with pytest.raises(ClusterError, match=r"POST /x: .*without response") as caught:
         client.post_json("/x", {})
@@ -219,7 +147,7 @@ def test_a_cluster_that_always_breaks_is_asked_no_more_than_twice(raw: Make) -> 
         pytest.param(drips, id="a body that comes byte by byte"),
     ],
 )
-def test_the_time_is_for_all_of_it(raw: Make, peer: Peer) -> None:
+def test_the_time_is_for_all_of_it(raw: MakeRaw, peer: Peer) -> None:
     cluster, client = raw(peer)
     begin = time.monotonic()
     with pytest.raises(ClusterError, match=r"POST /x: .*(timed out|took too long)"):
@@ -228,7 +156,7 @@ def test_the_time_is_for_all_of_it(raw: Make, peer: Peer) -> None:
     assert cluster.connections == 1
 
 
-def test_an_answer_without_an_end_is_an_error(raw: Make) -> None:
+def test_an_answer_without_an_end_is_an_error(raw: MakeRaw) -> None:
     _, client = raw(floods)
     with pytest.raises(ClusterError, match="POST /x: the answer has more than 4194304 bytes"):
         client.post_json("/x", {})

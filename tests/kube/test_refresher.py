@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from app.budget import Room
 from app.kube.refresher import Refresher
 from tests.controlplane.waiting import wait_until
 
@@ -60,7 +61,7 @@ def test_after_a_failure_it_is_called_soon(reads: Reads) -> None:
 
 
 def test_all_who_wait_share_one_call(reads: Reads) -> None:
-    refresher = Refresher(reads, interval=600, retry=600, spacing=0, patience=20)
+    refresher = Refresher(reads, interval=600, retry=600, spacing=0, patience=20, room=Room(8))
     refresher.start()
     wait_until(lambda: reads.count == 1, 10, "it is not called")
     reads.free.clear()

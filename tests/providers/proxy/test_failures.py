@@ -222,6 +222,29 @@ def test_huge_answer_is_read_up_to_the_bound(
     assert len(gzip.compress(content)) < 10_000
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 10**6, id="trailers"
+        ),
+        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" * 10**6, id="heads of which none is the last"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"1;" + b"x" * 30_000 + b"\r\n \r\n") * 200,
+            id="long extensions of short chunks",
+        ),
+    ],
+)
+def test_what_is_beside_the_body_is_bounded_too(
+    content: bytes, proxy: ProxyProvider, other: OtherServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts as the body does, and is read no further."""
+    monkeypatch.setattr(transport, "MOST_BYTES", 1024 * 1024)
+    other.answer = raw(content)
+    with pytest.raises(BadGatewayError, match="broke off its answer: "):
+        read(proxy)
+
+
 def drip(content: bytes, pieces_of: int, stop: threading.Event) -> Answer:
     """Send a piece, and another one before any timeout of the socket is over."""
 
@@ -235,6 +258,7 @@ def drip(content: bytes, pieces_of: int, stop: threading.Event) -> Answer:
     return answer
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n"
 
 
@@ -244,6 +268,8 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 10
         pytest.param(HEAD + b"X-Long: " + b"x" * 10_000, id="a head, byte by byte"),
         pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, id="to be continued, for ever"),
         pytest.param(HEAD + b"\r\n" + b" " * 10_000, id="a body, byte by byte"),
+        pytest.param(CHUNKED + b"1;" + b"x" * 10_000, id="an extension of a chunk, byte by byte"),
+        pytest.param(CHUNKED + b"0\r\n" + b"X: y\r\n" * 1000, id="trailers, byte by byte"),
     ],
 )
 def test_slow_answer_ends_at_the_deadline(content: bytes, proxy: ProxyProvider, other: OtherServer) -> None:
