@@ -56,7 +56,7 @@ def may_tell(lowered: str) -> bool:
 
 
 def hide_secrets(text: str) -> str:
-    """Return the text without credentials: bearer tokens, passwords, JSON web tokens, the user and password of a URL."""
+    """Return a text without credentials: bearer tokens, passwords, JSON web tokens, the user and password of a URL."""
     # Much faster than the expressions, which nearly never match.
     lowered = text.lower()
     if "authorization" in lowered:

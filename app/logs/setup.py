@@ -131,7 +131,7 @@ class _Handler(logging.Handler):
         """Format a record, and queue it."""
         try:
             line = self.format(record)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it refers to may fail
             # logging's own way out of it prints to stderr, which waits, and quotes what the record refers to.
             line = self._own(logging.ERROR, f"a line of {record.name} has no text: {type(error).__name__}")
         self.write(f"{line}\n")

@@ -1,7 +1,7 @@
 """What a line shows of a request: what is known to be harmless, and nothing else.
 
-Lists of what is harmful are never complete (`?key=`, `?%74oken=`, `X-Auth`), so parameters and header fields are shown by
-a list of those whose values are no secrets; everything else is `<hidden>`.
+Lists of what is harmful are never complete (`?key=`, `?%74oken=`, `X-Auth`), so parameters and header fields are shown
+by a list of those whose values are not secrets; everything else is `<hidden>`.
 """
 
 from __future__ import annotations

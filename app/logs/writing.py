@@ -2,9 +2,10 @@
 
     a thread that logs → format → queue (bounded) → the thread that writes → stderr
 
-A reader that stops (a full pipe, a terminal that is held) stops the writing thread alone. What the queue has no room for
-is counted, and said in one line when there is room again: not before half of the queue is, or every other line would say
-so. No thread survives a fork, so the writing thread ends before one, and begins with the next line in each process.
+A reader that stops (a full pipe, a terminal that is held) stops the writing thread alone. What the queue has no room
+for is counted, and said in one line when there is room again: not before half of the queue is free, or every other line
+would say so. No thread survives a fork, so the writing thread ends before one, and begins with the next line in each
+process.
 """
 
 from __future__ import annotations
@@ -198,7 +199,7 @@ def _before_fork() -> None:
 def _after_fork_in_child() -> None:
     for writer in tuple(_writers):
         # What is still queued is the parent's to write.
-        writer._reset()  # noqa: SLF001 - of this module
+        writer._reset()
 
 
 os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
