@@ -10,22 +10,26 @@ process.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import queue
 import select
 import threading
 import time
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 
 __all__ = ["LineWriter"]
+
+# A line, and how many dropped ones it tells of: none, unless it is there to tell.
+_Item = tuple[bytes, int]
 
 # What waits for a slow reader at most: some ten thousand lines of requests.
 _QUEUE_BYTES = 4 << 20
 # What a line costs besides its own bytes.
 _OVERHEAD_BYTES = 64
-# A pipe takes as much in one piece (POSIX's PIPE_BUF on Linux), also between the lines of another process.
+# What goes out at once: as much as a pipe takes in one piece (POSIX's PIPE_BUF on Linux).
 _WRITE_BYTES = 4096
 # While lines come all the time they are collected for so long: two threads would change places for each of them.
 _PAUSE_SECONDS = 0.001
@@ -50,7 +54,7 @@ class LineWriter:
         # Reentrant: a handler of signals may log while its thread does.
         self._lock = threading.RLock()
         # None ends the thread.
-        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._ending = False
         self._written = threading.Condition()
@@ -59,7 +63,7 @@ class LineWriter:
         self._lines_out = self._bytes_out = 0
         # How many were dropped, and how many of them nobody was told of.
         self.dropped = self._untold = 0
-        self._dropping, self._why = False, _SLOW
+        self._dropping, self._failing, self._why = False, False, _SLOW
 
     def put(self, line: bytes) -> None:
         """Queue a line with its end, or drop it where there is no room."""
@@ -69,10 +73,10 @@ class LineWriter:
                 self._dropping = False
             if self._dropping or waiting + len(line) > _QUEUE_BYTES:
                 self._dropping = True
-                self._drop(1, _SLOW)
+                self._drop([(line, 0)], _SLOW)
                 return
             self._tell()
-            self._add(line)
+            self._add(line, 0)
 
     def flush(self, seconds: float) -> bool:
         """Wait until all that was queued before is written, but no longer than this; say whether it is."""
@@ -97,21 +101,22 @@ class LineWriter:
                 self._thread = None
                 self._begin()
 
-    def _drop(self, count: int, why: str) -> None:
-        self.dropped += count
+    def _drop(self, items: list[_Item], why: str) -> None:
         if not self._untold:
             self._why = why
-        self._untold += count
+        for _, tells in items:
+            self.dropped += not tells
+            self._untold += tells or 1
 
     def _tell(self) -> None:
         if self._untold:
-            self._add(self._said(self._untold, self._why))
+            self._add(self._said(self._untold, self._why), self._untold)
             self._untold = 0
 
-    def _add(self, line: bytes) -> None:
+    def _add(self, line: bytes, tells: int) -> None:
         self._lines_in += 1
         self._bytes_in += len(line) + _OVERHEAD_BYTES
-        self._queue.put(line)
+        self._queue.put((line, tells))
         self._begin()
 
     def _begin(self) -> None:
@@ -119,61 +124,82 @@ class LineWriter:
             return
         thread = threading.Thread(target=self._run, name="log", daemon=True)
         # Without one more thread, or at the interpreter's end, the lines wait for the next that asks.
-        with suppress(RuntimeError):
+        with contextlib.suppress(RuntimeError):
             thread.start()
             self._thread = thread
 
     # On the writing thread.
 
     def _run(self) -> None:
-        kept: bytes | None = None
+        kept: _Item | None = None
         while True:
-            line = kept if kept is not None else self._queue.get()
+            item = kept if kept is not None else self._queue.get()
             kept = None
-            if line is not None:
-                piece, kept, line = _gather(line, self._queue)
+            if item is not None:
+                piece, kept, item = _gather(item, self._queue)
                 self._write(piece)
-            if line is None:
+            if item is None:
                 with self._lock:
                     # Unless nobody waits for the end any more.
                     if self._ending:
                         return
             if kept is None and self._queue.empty():
                 with self._lock:
-                    # Whoever is dropped last has no other after it to say so.
                     self._dropping = False
-                    self._tell()
+                    # What is dropped last has no other line after it to say so.
+                    if not self._failing:
+                        self._tell()
                 time.sleep(_PAUSE_SECONDS)
 
-    def _write(self, lines: list[bytes]) -> None:
-        piece = b"".join(lines)
+    def _write(self, items: list[_Item]) -> None:
+        piece = b"".join([line for line, _ in items])
         try:
-            _write_all(self._descriptor, piece)
+            with _turn():
+                _write_all(self._descriptor, piece)
+            self._failing = False
         except OSError as error:
             # Nobody reads any more, or the disk is full: there is no other place to say so than here, later.
+            self._failing = True
             with self._lock:
-                self._drop(len(lines), f"the log could not be written: {error.strerror}")
+                self._drop(items, f"the log could not be written: {error.strerror}")
         with self._written:
-            self._lines_out += len(lines)
-            self._bytes_out += len(piece) + _OVERHEAD_BYTES * len(lines)
+            self._lines_out += len(items)
+            self._bytes_out += len(piece) + _OVERHEAD_BYTES * len(items)
             self._written.notify_all()
 
 
-def _gather(line: bytes, lines: queue.SimpleQueue[bytes | None]) -> tuple[list[bytes], bytes | None, bytes | None]:
-    """Take the lines that go out in one piece, the one that was taken too much, and the last that was taken."""
-    piece, size = [line], len(line)
+def _gather(item: _Item, items: queue.SimpleQueue[_Item | None]) -> tuple[list[_Item], _Item | None, _Item | None]:
+    """Take what goes out in one piece, what was taken too much for it, and the last that was taken."""
+    piece, size = [item], len(item[0])
     while size < _WRITE_BYTES:
         try:
-            following = lines.get_nowait()
+            following = items.get_nowait()
         except queue.Empty:
             break
         if following is None:
             return piece, None, None
-        if size + len(following) > _WRITE_BYTES:
-            return piece, following, line
+        if size + len(following[0]) > _WRITE_BYTES:
+            return piece, following, item
         piece.append(following)
-        size += len(following)
-    return piece, None, line
+        size += len(following[0])
+    return piece, None, item
+
+
+# The master and its workers take turns, or a longer line would have another in the middle. A file in memory that they
+# inherit; the kernel takes the lock from a process that ends.
+_turns = os.memfd_create("log") if hasattr(os, "memfd_create") else None
+
+
+@contextlib.contextmanager
+def _turn() -> Iterator[None]:
+    if _turns is None:
+        yield
+        return
+    fcntl.lockf(_turns, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.lockf(_turns, fcntl.LOCK_UN)
 
 
 def _write_all(descriptor: int, piece: bytes) -> None:
