@@ -60,6 +60,7 @@ _PLAIN = re.compile(
 )
 # The same of a value after percent-decoding.
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9._/ ,=!()<>*:-]*+\Z")
+_ESCAPE = re.compile(r"%[0-9a-fA-F]{2}")
 _MARKS = re.compile(r"([?&;#])")
 # What a path of ours never holds: parameters, and what stands before a host.
 _SUSPICIOUS = re.compile(r"[?&;#=@\\]")
@@ -178,7 +179,7 @@ def _is_harmless(value: str) -> bool:
 def _decoded(text: str) -> str:
     """Decode percent-encoding, also where it was done again and again; nobody does it more often."""
     for _ in range(3):
-        if "%" not in text:
+        if not _ESCAPE.search(text):
             break
         text = unquote(text, errors="replace")
     return text
