@@ -1,7 +1,8 @@
 """Whatever runs over a client's bytes takes a time that grows with their number, and no faster.
 
 Each row is a text that grows by repetition, made for the expression or the loop that reads it. At double the length it
-may take a little more than twice as long; a pattern that looks at every rest of the text again takes four times as long.
+may take a little more than twice as long; a pattern that looks at every rest of the text again takes four times as
+long.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from app.blueprints.common_headers import audit_id_of
 from app.blueprints.negotiation import negotiate, wants_pretty
 from app.blueprints.openapi import _check_accept
 from app.errors import StatusError
-from app.factory import MetricsServer
+from app.factory import create_app
 from app.logs import hide_secrets, shown_body, shown_headers, shown_target
 from app.logs.formats import formatter
 from app.logs.shown import _LONGEST_BODY
@@ -33,7 +34,9 @@ from app.model.quantity import Quantity
 from app.query import parse_custom_metric, parse_parameters, split_path
 from app.serving.heads import plain_get
 from app.serving.refusals import refusal
-from tests.conftest import asker
+from app.settings import Settings
+from tests.conformance.recorded import CLUSTER_YAML
+from tests.conftest import asker, environ
 
 # Twice the length of a request line; half of what a head can have.
 LENGTH = 1 << 14
@@ -118,20 +121,125 @@ HIDING = [
     *("?token=\\", "?auth", "?%", "&%41", "&%26=", "é", "\u2028", "\x00"),
 ]
 TARGETS = [
-    *("/", "a", "%", "%41", "%2541", "%25", "?", "&", "=", "&=", "&a", "&a=b", "&a=", "&token=a", "&labelSelector=a", ";"),
-    *(";a=b", "#", "@", "/@", "a@", "//", "//a@", ":", "a:", "\\", "%40", "%3D", "%2F", "/token=", "&%74oken=a", "+", " "),
+    *(
+        "/",
+        "a",
+        "%",
+        "%41",
+        "%2541",
+        "%25",
+        "?",
+        "&",
+        "=",
+        "&=",
+        "&a",
+        "&a=b",
+        "&a=",
+        "&token=a",
+        "&labelSelector=a",
+        ";",
+    ),
+    *(
+        ";a=b",
+        "#",
+        "@",
+        "/@",
+        "a@",
+        "//",
+        "//a@",
+        ":",
+        "a:",
+        "\\",
+        "%40",
+        "%3D",
+        "%2F",
+        "/token=",
+        "&%74oken=a",
+        "+",
+        " ",
+    ),
     *("é", "\x00", "-eyJ", "bearer%20"),
 ]
-JSON_TEXTS = ['"', '"token', '"token"', '"token":', "\\", '\\"', '"a":"b",', "{", "[", ",", ":", "1", "a", '"\\u0074', " "]
-SELECTORS = [
-    *(",", "!", "=", "==", "!=", "(", ")", "<", ">", "a,", "a=b,", "a=b", "!a,", "a in (", "a in (b),", "b,", "a ", " "),
-    *("a", "-", "a-", "a.", "a.a-.", "a/", "a/b/", "A", "0", "é", "\x00", "\\", "a notin (b,c),", "a>0,", "a>00", "in "),
+JSON_TEXTS = [
+    '"',
+    '"token',
+    '"token"',
+    '"token":',
+    "\\",
+    '\\"',
+    '"a":"b",',
+    "{",
+    "[",
+    ",",
+    ":",
+    "1",
+    "a",
+    '"\\u0074',
+    " ",
 ]
-FIELDS = ["\\", ",", "=", "!", "!=", "==", "\\,", "\\=", "a", "a=", "a=b,", "metadata.name=a,", "metadata.name", "\n", "é"]
+SELECTORS = [
+    *(
+        ",",
+        "!",
+        "=",
+        "==",
+        "!=",
+        "(",
+        ")",
+        "<",
+        ">",
+        "a,",
+        "a=b,",
+        "a=b",
+        "!a,",
+        "a in (",
+        "a in (b),",
+        "b,",
+        "a ",
+        " ",
+    ),
+    *(
+        "a",
+        "-",
+        "a-",
+        "a.",
+        "a.a-.",
+        "a/",
+        "a/b/",
+        "A",
+        "0",
+        "é",
+        "\x00",
+        "\\",
+        "a notin (b,c),",
+        "a>0,",
+        "a>00",
+        "in ",
+    ),
+]
+FIELDS = [
+    "\\",
+    ",",
+    "=",
+    "!",
+    "!=",
+    "==",
+    "\\,",
+    "\\=",
+    "a",
+    "a=",
+    "a=b,",
+    "metadata.name=a,",
+    "metadata.name",
+    "\n",
+    "é",
+]
 ACCEPTS = [
     *(",", ";", "a/b,", "a/b;", ";a=b", 'a/b;c="', '"', '\\"', "a/b;q=0.5,", "*/*,", ";q=", "=", "a", " ", ", ", '",'),
     *("a/b;v=v2;g=g;as=a,", ";a*0=b", ";a*=utf-8''", "%"),
 ]
+PATHS = ["/", "a", "/a", "%", "%41", "/%41", "%2f", "é", "%ff"]
+QUERIES = ["&", "a=b&", "%41", "%", "+", "=", ";", "a%3d&"]
 NUMBERS = ["1", "0", "9", "1.", "1e9", ".", "e", "-", "+", "Ki", "m", "٣", "1m"]
 
 ROWS: list[tuple[str, Function, Callable[[int], str]]] = [
@@ -141,7 +249,7 @@ ROWS: list[tuple[str, Function, Callable[[int], str]]] = [
     *((f"JSON line {unit!r}", lambda text: JSON.format(record(text)), repeated(unit)) for unit in HIDING[-9:]),
     *((f"target {unit!r}", shown_target, repeated(unit, "/")) for unit in TARGETS),
     *((f"query {unit!r}", shown_target, repeated(unit, "/x?labelSelector=")) for unit in TARGETS),
-    *((f"header field {unit!r}", lambda text: shown_headers([("Accept", text)]), repeated(unit)) for unit in HIDING[:20]),
+    *((f"field {unit!r}", lambda text: shown_headers([("Accept", text)]), repeated(unit)) for unit in HIDING[:20]),
     ("many header fields", lambda text: shown_headers(fields(text)), repeated("Accept:a\n")),
     ("many header fields that are hidden", lambda text: shown_headers(fields(text)), repeated("X-A:a\n")),
     *((f"body {unit!r}", lambda text: shown_body(text.encode()), repeated(unit)) for unit in JSON_TEXTS),
@@ -152,13 +260,13 @@ ROWS: list[tuple[str, Function, Callable[[int], str]]] = [
     *((f"label values {unit!r}", selectors.parse, repeated(unit, "a in (b,", ")")) for unit in SELECTORS),
     *((f"labels {unit!r}", selectors.parse_labels, repeated(unit)) for unit in SELECTORS),
     *((f"field selector {unit!r}", custom("fieldSelector"), repeated(unit)) for unit in FIELDS),
-    *((f"field selector after a name {unit!r}", custom("fieldSelector"), repeated(unit, "metadata.name=")) for unit in FIELDS),
-    *((f"field selector to be judged {unit!r}", info, repeated(unit, "fieldSelector=metadata.name=a")) for unit in FIELDS),
+    *((f"field's name {unit!r}", custom("fieldSelector"), repeated(unit, "metadata.name=")) for unit in FIELDS),
+    *((f"field to be judged {unit!r}", info, repeated(unit, "fieldSelector=metadata.name=a")) for unit in FIELDS),
     *((f"quantity {unit!r}", Quantity.parse, repeated(unit)) for unit in NUMBERS),
     *((f"quantity after a digit {unit!r}", Quantity.parse, repeated(unit, "1")) for unit in NUMBERS),
     *((f"exponent {unit!r}", Quantity.parse, repeated(unit, "1e-")) for unit in NUMBERS),
-    *((f"path {unit!r}", split_path, repeated(unit, "/")) for unit in ("/", "a", "/a", "%", "%41", "/%41", "%2f", "é", "%ff")),
-    *((f"parameters {unit!r}", parse_parameters, repeated(unit)) for unit in ("&", "a=b&", "%41", "%", "+", "=", ";", "a%3d&")),
+    *((f"path {unit!r}", split_path, repeated(unit, "/")) for unit in PATHS),
+    *((f"parameters {unit!r}", parse_parameters, repeated(unit)) for unit in QUERIES),
     ("audit id", audit_id_of, repeated("a")),
     ("audit id that ends wrong", audit_id_of, repeated("a", "", "\n")),
     ("groups of the front proxy", user, repeated("X-Remote-Group:a\n")),
@@ -187,13 +295,8 @@ def test_time_grows_with_the_length_and_no_faster(function: Function, made: Call
 
 
 @pytest.fixture(name="ask", scope="module")
-def _ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., object]]:
-    from app.factory import create_app
-    from app.settings import Settings
-    from tests.conftest import environ
-    from tests.conformance.recorded import CLUSTER_YAML
-
-    server: MetricsServer = create_app(Settings.from_environ(environ(objects=str(CLUSTER_YAML), provider="writable")))
+def _ask() -> Iterator[Callable[..., object]]:
+    server = create_app(Settings.from_environ(environ(objects=str(CLUSTER_YAML), provider="writable")))
     server.start()
     yield asker(Client(server))
     server.stop()

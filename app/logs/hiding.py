@@ -7,19 +7,25 @@ begins only where the one before it cannot have looked, and what was taken is no
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote_plus
 
-__all__ = ["HIDDEN", "hide_secrets", "is_telling", "may_tell"]
+__all__ = ["HIDDEN", "PARAMETERS", "hide_secrets", "is_telling"]
 
 HIDDEN = "<hidden>"
+# The parameters that this API and Kubernetes' know. Their values say what is asked for.
+PARAMETERS = frozenset(
+    [
+        *("labelSelector", "metricLabelSelector", "fieldSelector", "labels", "pretty", "limit", "continue"),
+        *("resourceVersion", "resourceVersionMatch", "timeoutSeconds", "timeout", "watch", "allowWatchBookmarks"),
+        *("sendInitialEvents", "verbose", "exclude", "hash", "dryRun", "fieldManager", "fieldValidation"),
+    ]
+)
+# Those of media types, which stand after a semicolon.
+TYPE_PARAMETERS = frozenset(["as", "charset", "g", "profile", "q", "v", "version"])
 
 _TELLING = re.compile(
     r"token|secret|passw|pwd|api[-_]?key|^key$|credential|^auth$|authori[sz]ation|cookie|session|signature|^sig$|jwt|bearer",
     re.IGNORECASE,
 )
-# One of them is in every text in which a telling name is, in lower case.
-_WORDS = ("token", "secret", "passw", "pwd", "key", "credential", "auth", "cookie", "session", "sig", "jwt", "bearer")
-_ENCODED_LETTER = re.compile(r"%(?:25)*[4-7]")
 # What may stand between a scheme and its credentials: blanks and signs, also encoded, or the quotes of a member.
 _BETWEEN = r"(?:(?:[\s:=+]|%(?:20|09|2b|3a|3d)|\\t|\\u0020)++|\\?[\"']\s*+[:=,]\s*+\\?[\"'])"
 _CREDENTIALS = r"[^\s\"',;\\<]"
@@ -40,19 +46,19 @@ _JWT = re.compile(r"(?<![\w-])((?:(?!eyJ)[\w-])*+)eyJ[\w-]{5,}+\.[\w-]++(?:\.[\w
 _USERINFO = re.compile(r"(?<=//)[^\s/?#\"'<>\\@]*+@(?:[^\s/?#\"'<>\\@]*+@)*+")
 # A parameter of a URL that is quoted somewhere; its name may be percent-encoded.
 _PARAMETER = re.compile(
-    r"([?&;]|%3[fb]|%26)((?:[^=?&;\s\"'\\<>%]|%(?!3[dfb]|26))*+)(=|%3d)((?:[^?&;\s\"'\\<>%]|%(?!3[fb]|26))++)",
+    r"([?&;#]|%3[fb]|%2[36])((?:[^=?&;#\s\"'\\<>%]|%(?!3[dfb]|2[36]))*+)( ?(?:=|%3d))"
+    r"((?:[^?&;#\s\"'\\<>%]|%(?!3[fb]|2[36]))++)",
     re.IGNORECASE,
+)
+# What nearly every line has after its first mark, if any: selectors, and no other parameter.
+_SELECTORS = re.compile(
+    r"\?(?:&?(?:labelSelector|metricLabelSelector|fieldSelector)=(?:[^?&;#%]|%(?:3D|2C|20|21|28|29|2F))*+)*+\Z"
 )
 
 
 def is_telling(name: str) -> bool:
     """Whether a parameter, a header field or a member of this name holds what lets somebody in."""
     return _TELLING.search(name) is not None
-
-
-def may_tell(lowered: str) -> bool:
-    """Whether a text in lower case may have a telling name in it; quick, and true too often."""
-    return any(map(lowered.__contains__, _WORDS)) or ("%" in lowered and _ENCODED_LETTER.search(lowered) is not None)
 
 
 def hide_secrets(text: str) -> str:
@@ -67,22 +73,21 @@ def hide_secrets(text: str) -> str:
         text = _SCHEME.sub(rf"\1{HIDDEN}", text)
     if "digest" in lowered:
         text = _DIGEST.sub(rf"\1{HIDDEN}", text)
+    # By hand: an expression looks at every character of the line.
+    begin = len(text)
+    for mark in "?&;#%":
+        at = text.find(mark, 0, begin)
+        begin = at if at >= 0 else begin
+    if begin < len(text) and not _SELECTORS.match(text, begin):
+        text = _PARAMETER.sub(_shown_parameter, text)
     if "eyJ" in text:
         text = _JWT.sub(rf"\1{HIDDEN}", text)
     if "@" in text and "//" in text:
         text = _USERINFO.sub(f"{HIDDEN}@", text)
-    # Most lines end before their first parameter, and few parameters are telling.
-    begin = len(text)
-    for mark in "?&;%":
-        at = text.find(mark, 0, begin)
-        begin = at if at >= 0 else begin
-    if begin < len(text) and may_tell(text[begin:].lower()):
-        text = _PARAMETER.sub(_shown_parameter, text)
     return text
 
 
 def _shown_parameter(found: re.Match[str]) -> str:
-    before, name, sign, _ = found.groups()
-    # Twice: a URL within a parameter is encoded once more.
-    telling = is_telling(name) or ("%" in name and is_telling(unquote_plus(unquote_plus(name)).strip()))
-    return f"{before}{name}{sign}{HIDDEN}" if telling else found[0]
+    mark, name, sign, _ = found.groups()
+    known = TYPE_PARAMETERS if mark == ";" else PARAMETERS
+    return found[0] if name in known and not sign.startswith(" ") else f"{mark}{name}{sign}{HIDDEN}"
