@@ -11,8 +11,10 @@ from app.logs import (
     BODIES,
     DECISIONS,
     HEADERS,
+    SHOWN,
     EventLogger,
     get_logger,
+    hide_secrets,
     shown_body,
     shown_headers,
     shown_method,
@@ -63,8 +65,9 @@ class Observer:
         if not self.log.enabled_for(level):
             return
         fields: dict[str, object] = {
-            "audit_id": answered.audit_id,
-            "user": answered.user,
+            SHOWN: True,
+            "audit_id": hide_secrets(answered.audit_id),
+            "user": hide_secrets(answered.user),
             "verb": shown_method(answered.method),
             "path": shown_target(answered.target),
             "code": answered.code,
@@ -72,7 +75,8 @@ class Observer:
             "size": answered.size,
         }
         if self.log.enabled_for(DECISIONS):
-            fields |= {"accept": answered.accept[:_LONGEST_FIELD], "content_type": answered.content_type}
+            accept = hide_secrets(answered.accept[:_LONGEST_FIELD])
+            fields |= {"accept": accept, "content_type": answered.content_type}
         self.log.log(level, "request", **fields)
 
 

@@ -5,6 +5,7 @@ A line is one event. Whatever a client can choose is escaped, so that it makes n
 or a provider.
 """
 
+from app.logs.formats import SHOWN
 from app.logs.hiding import HIDDEN, hide_secrets
 from app.logs.levels import BODIES, DECISIONS, HEADERS, URLS, level_of
 from app.logs.setup import EventLogger, configure, dropped_lines, flush, get_logger, show
@@ -15,6 +16,7 @@ __all__ = [
     "DECISIONS",
     "HEADERS",
     "HIDDEN",
+    "SHOWN",
     "URLS",
     "EventLogger",
     "configure",

@@ -18,7 +18,11 @@ from structlog.typing import EventDict
 from app.logs.hiding import hide_secrets
 from app.logs.levels import word_of
 
-__all__ = ["formatter"]
+__all__ = ["SHOWN", "formatter"]
+
+# The field of an event whose other fields are all such as `app.logs.shown` and `hide_secrets` give them: there is one
+# for each request, and they need not be looked through again.
+SHOWN = "_shown"
 
 # What needs no quotes: no blank, and nothing that ends a field or begins another.
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+\Z")
@@ -47,10 +51,12 @@ class _Formatter(ProcessorFormatter):
 
 def _text(_logger: object, _method: str, event: EventDict) -> str:
     record, failure = _taken_apart(event)
+    shown = event.pop(SHOWN, False) and not failure
     level = word_of(record.levelno).upper()
     message = _escaped(str(event.pop("event")))
     fields = "".join(f" {key}={_value(value)}" for key, value in event.items())
-    line = hide_secrets(f"{_time(record)} {level:<7} [{record.process}] {record.name}: {message}{fields}")
+    line = f"{_time(record)} {level:<7} [{record.process}] {record.name}: {message}{fields}"
+    line = line if shown else hide_secrets(line)
     if failure:
         # Indented: no line of it, whatever an exception quotes, can be taken for a line of the log.
         line += "".join(f"\n    {_escaped(each)}" for each in hide_secrets(failure).splitlines())
@@ -59,6 +65,7 @@ def _text(_logger: object, _method: str, event: EventDict) -> str:
 
 def _json(_logger: object, _method: str, event: EventDict) -> str:
     record, failure = _taken_apart(event)
+    shown = event.pop(SHOWN, False) and not failure
     line: dict[str, Any] = {
         "time": _time(record),
         "level": word_of(record.levelno),
@@ -74,7 +81,8 @@ def _json(_logger: object, _method: str, event: EventDict) -> str:
     except orjson.JSONEncodeError:
         # Half a surrogate pair, which UTF-8 has no bytes for.
         encoded = json.dumps(line, default=str)
-    return hide_secrets(_escaped(encoded, _AS_IN_JSON))
+    escaped = _escaped(encoded, _AS_IN_JSON)
+    return escaped if shown else hide_secrets(escaped)
 
 
 def _taken_apart(event: EventDict) -> tuple[logging.LogRecord, str]:

@@ -66,9 +66,9 @@ _SCALAR = re.compile(r"(?:[-+]?[0-9.]{1,64}(?:[eEinumkKMGTP]{0,2}[-+]?[0-9]{0,4}
 def shown_target(target: str) -> str:
     """Return a request's target as a line may show it: the path, and the values of the parameters that are known."""
     path, mark, query = target.partition("?")
-    if _PLAIN.match(target) and not (mark and any(map(query.lower().__contains__, _WORDS))):
+    if _PLAIN.match(target) and "eyJ" not in target and not (mark and any(map(query.lower().__contains__, _WORDS))):
         return target
-    return _shown_path(path) + (mark + _shown_query(query) if mark else "")
+    return hide_secrets(_shown_path(path) + (mark + _shown_query(query) if mark else ""))
 
 
 def shown_method(method: str) -> str:
