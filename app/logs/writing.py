@@ -122,15 +122,26 @@ class LineWriter:
     def _begin(self) -> None:
         if self._thread is not None or self._lines_in == self._lines_out:
             return
-        thread = threading.Thread(target=self._run, name="log", daemon=True)
-        # Without one more thread, or at the interpreter's end, the lines wait for the next that asks.
-        with contextlib.suppress(RuntimeError):
-            thread.start()
-            self._thread = thread
+        # First: a handler of signals may come here while the thread starts.
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:
+            # Without one more thread, or at the interpreter's end, the lines wait for the next that asks.
+            self._thread = None
 
     # On the writing thread.
 
     def _run(self) -> None:
+        try:
+            self._write_lines()
+        finally:
+            with self._lock:
+                # Out of memory, say: the next line begins another thread.
+                if not self._ending and self._thread is threading.current_thread():
+                    self._thread = None
+
+    def _write_lines(self) -> None:
         kept: _Item | None = None
         while True:
             item = kept if kept is not None else self._queue.get()
