@@ -144,8 +144,8 @@ class NotAcceptableError(StatusError):
     code = 406
     reason = "NotAcceptable"
 
-    def __init__(self, media_types: Iterable[str]) -> None:
-        super().__init__(f"only the following media types are accepted: {', '.join(media_types)}")
+    def __init__(self, media_types: Iterable[str], *, problem: str = "") -> None:
+        super().__init__(f"{problem}only the following media types are accepted: {', '.join(media_types)}")
 
 
 class RequestTooLargeError(StatusError):

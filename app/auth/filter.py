@@ -12,7 +12,7 @@ from app.auth.request_info import RequestInfo, request_info
 from app.auth.user import User
 from app.environ import HEADER_PAIRS, PEER_CERTIFICATE, TARGET, USER, USER_INFO
 from app.errors import ForbiddenError, NotFoundError, ServiceUnavailableError, StatusError, UnauthorizedError
-from app.logs import DECISIONS, get_logger
+from app.logs import DECISIONS, get_logger, shown_target
 
 __all__ = ["AccessFilter"]
 
@@ -61,7 +61,7 @@ class AccessFilter:
             "user": user.name if user else "-",
             "groups": ",".join(user.groups) if user else "-",
             "verb": info.verb,
-            "path": info.path,
+            "path": shown_target(info.path),
             "code": error.code if error else "-",
         }
         if error is not None:

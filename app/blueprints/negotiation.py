@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,13 +13,17 @@ from app.errors import NotAcceptableError
 from app.schemas.apidiscovery import AGGREGATED_VERSIONS
 from app.schemas.encoders import JSON, MEDIA_TYPES, YAML
 
-__all__ = ["CACHED_LENGTH", "MediaType", "negotiate", "wants_pretty"]
+__all__ = ["CACHED_LENGTH", "MediaType", "accepted", "negotiate", "wants_pretty"]
 
 _AGGREGATED = {
     "g": "apidiscovery.k8s.io",
     "as": "APIGroupDiscoveryList",
 }
 CACHED_LENGTH = 512
+# Characters and clauses of an Accept field that are read, several times what browsers and client-go send. Reading one
+# takes its time, and is done before anybody knows who asks.
+_ACCEPT_LENGTH = 2048
+_ACCEPT_CLAUSES = 64
 _WILDCARDS = {"*/*", "application/*"}
 # Who reads with human eyes (k8s.io/apiserver `isPrettyPrint`).
 _READERS = ("curl", "Wget", "Mozilla/5.0")
@@ -54,10 +59,22 @@ def negotiate(accept: str, *, aggregated: bool = False) -> MediaType:
 def _negotiate(accept: str, aggregated: bool) -> MediaType:  # noqa: FBT001 - a key of the cache
     if not accept.strip():
         return MediaType(JSON)
-    for clause, quality in parse_accept_header(accept, MIMEAccept):
-        if quality > 0 and (found := _match(clause, aggregated=aggregated)) is not None:
+    for clause in accepted(accept, MEDIA_TYPES):
+        if (found := _match(clause, aggregated=aggregated)) is not None:
             return found
     raise NotAcceptableError(MEDIA_TYPES)
+
+
+def accepted(accept: str, given: Iterable[str]) -> list[str]:
+    """Return the clauses of an Accept field that are wanted, the best first; `given` are the media types there are.
+
+    Raises NotAcceptableError for a field that is too long to be read.
+    """
+    if len(accept) > _ACCEPT_LENGTH or accept.count(",") >= _ACCEPT_CLAUSES:
+        raise NotAcceptableError(
+            given, problem=f"the Accept field has more than {_ACCEPT_LENGTH} characters, or {_ACCEPT_CLAUSES} clauses; "
+        )
+    return [clause for clause, quality in parse_accept_header(accept, MIMEAccept) if quality > 0]
 
 
 # Clients send the same few headers again and again; refusals are not kept.

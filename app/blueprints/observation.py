@@ -7,7 +7,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from app.environ import USER
-from app.logs import BODIES, DECISIONS, HEADERS, EventLogger, get_logger, shown_body, shown_headers, shown_target
+from app.logs import (
+    BODIES,
+    DECISIONS,
+    HEADERS,
+    SHOWN,
+    EventLogger,
+    get_logger,
+    hide_secrets,
+    shown_body,
+    shown_headers,
+    shown_method,
+    shown_target,
+)
 from app.model.clock import Clock
 from app.telemetry import RequestMetrics
 
@@ -17,6 +29,8 @@ WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]
 
 # Asked every few seconds, and never by a user.
 _ROUTINE = ("livez", "readyz", "healthz", "metrics")
+# Characters of the Accept field that a line shows.
+_LONGEST_FIELD = 512
 
 
 class Answered(NamedTuple):
@@ -51,16 +65,18 @@ class Observer:
         if not self.log.enabled_for(level):
             return
         fields: dict[str, object] = {
-            "audit_id": answered.audit_id,
-            "user": answered.user,
-            "verb": answered.method,
+            SHOWN: True,
+            "audit_id": hide_secrets(answered.audit_id),
+            "user": hide_secrets(answered.user),
+            "verb": shown_method(answered.method),
             "path": shown_target(answered.target),
             "code": answered.code,
             "latency_ms": round(answered.seconds * 1000, 3),
             "size": answered.size,
         }
         if self.log.enabled_for(DECISIONS):
-            fields |= {"accept": answered.accept, "content_type": answered.content_type}
+            accept = hide_secrets(answered.accept[:_LONGEST_FIELD])
+            fields |= {"accept": accept, "content_type": answered.content_type}
         self.log.log(level, "request", **fields)
 
 
@@ -141,7 +157,7 @@ class _Exchange:
         log.log(HEADERS, "response headers", audit_id=audit_id, headers=shown_headers(answered.items()))
         if log.enabled_for(BODIES):
             log.log(BODIES, "request body", audit_id=audit_id, body=shown_body(bytes(self._request.heard)))
-            log.log(BODIES, "response body", audit_id=audit_id, body=shown_body(self._answer))
+            log.log(BODIES, "response body", audit_id=audit_id, body=shown_body(self._answer, ours=True))
 
 
 class _Overheard:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from email.utils import formatdate
 
 from flask import Blueprint, Response, request
-from werkzeug.datastructures import MIMEAccept
-from werkzeug.http import parse_accept_header, parse_options_header
+from werkzeug.http import parse_options_header
 
 from app.blueprints import responses
+from app.blueprints.negotiation import accepted
 from app.discovery import Encoded
 from app.errors import NotAcceptableError, NotFoundError
 from app.openapi import OpenAPIDocuments
@@ -59,7 +59,6 @@ def _encoded(body: bytes) -> Encoded:
 
 def _check_accept(accept: str) -> None:
     """Refuse a client that reads no JSON: no other form is here, as upstream's protobuf. Raises NotAcceptableError."""
-    clauses = parse_accept_header(accept, MIMEAccept)
-    names = {parse_options_header(clause)[0] for clause, quality in clauses if quality > 0}
+    names = {parse_options_header(clause)[0] for clause in accepted(accept, (JSON,))}
     if accept.strip() and not names & _JSON_NAMES:
         raise NotAcceptableError((JSON,))

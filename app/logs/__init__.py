@@ -1,26 +1,34 @@
 """The log: one pipeline for our own lines, gunicorn's and the libraries'; text to read, or JSON.
 
 A line is one event. Whatever a client can choose is escaped, so that it makes no second line, and what lets somebody in
-(tokens, cookies, passwords) is hidden before it is written. Nothing here knows HTTP's meaning, Flask or a provider.
+(tokens, cookies, passwords) is hidden before it is written, by a thread that nobody waits for. Nothing here knows Flask
+or a provider.
 """
 
-from app.logs.hiding import HIDDEN, hide_secrets, shown_body, shown_headers, shown_target
+from app.logs.formats import SHOWN
+from app.logs.hiding import HIDDEN, hide_secrets
 from app.logs.levels import BODIES, DECISIONS, HEADERS, URLS, level_of
-from app.logs.setup import EventLogger, configure, flush, get_logger
+from app.logs.setup import EventLogger, configure, dropped_lines, flush, get_logger, show
+from app.logs.shown import shown_body, shown_field, shown_headers, shown_method, shown_target
 
 __all__ = [
     "BODIES",
     "DECISIONS",
     "HEADERS",
     "HIDDEN",
+    "SHOWN",
     "URLS",
     "EventLogger",
     "configure",
+    "dropped_lines",
     "flush",
     "get_logger",
     "hide_secrets",
     "level_of",
+    "show",
     "shown_body",
+    "shown_field",
     "shown_headers",
+    "shown_method",
     "shown_target",
 ]

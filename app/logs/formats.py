@@ -18,10 +18,16 @@ from structlog.typing import EventDict
 from app.logs.hiding import hide_secrets
 from app.logs.levels import word_of
 
-__all__ = ["formatter"]
+__all__ = ["SHOWN", "formatter"]
+
+# The field of an event whose other fields are all such as `app.logs.shown` and `hide_secrets` give them: there is one
+# for each request, and they need not be looked through again.
+SHOWN = "_shown"
 
 # What needs no quotes: no blank, and nothing that ends a field or begins another.
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+\Z")
+# What needs quotes, and nothing within them.
+_QUOTABLE = re.compile(r"[ !#-\[\]-~]*\Z")
 
 
 def formatter(*, as_json: bool) -> logging.Formatter:
@@ -45,10 +51,12 @@ class _Formatter(ProcessorFormatter):
 
 def _text(_logger: object, _method: str, event: EventDict) -> str:
     record, failure = _taken_apart(event)
+    shown = event.pop(SHOWN, False) and not failure
     level = word_of(record.levelno).upper()
     message = _escaped(str(event.pop("event")))
     fields = "".join(f" {key}={_value(value)}" for key, value in event.items())
-    line = hide_secrets(f"{_time(record)} {level:<7} [{record.process}] {record.name}: {message}{fields}")
+    line = f"{_time(record)} {level:<7} [{record.process}] {record.name}: {message}{fields}"
+    line = line if shown else hide_secrets(line)
     if failure:
         # Indented: no line of it, whatever an exception quotes, can be taken for a line of the log.
         line += "".join(f"\n    {_escaped(each)}" for each in hide_secrets(failure).splitlines())
@@ -57,6 +65,7 @@ def _text(_logger: object, _method: str, event: EventDict) -> str:
 
 def _json(_logger: object, _method: str, event: EventDict) -> str:
     record, failure = _taken_apart(event)
+    shown = event.pop(SHOWN, False) and not failure
     line: dict[str, Any] = {
         "time": _time(record),
         "level": word_of(record.levelno),
@@ -72,7 +81,8 @@ def _json(_logger: object, _method: str, event: EventDict) -> str:
     except orjson.JSONEncodeError:
         # Half a surrogate pair, which UTF-8 has no bytes for.
         encoded = json.dumps(line, default=str)
-    return hide_secrets(_escaped(encoded, lambda each: json.dumps(each)[1:-1]))
+    escaped = _escaped(encoded, _AS_IN_JSON)
+    return escaped if shown else hide_secrets(escaped)
 
 
 def _taken_apart(event: EventDict) -> tuple[logging.LogRecord, str]:
@@ -106,18 +116,36 @@ def _value(value: object) -> str:
     if type(value) is int:
         return str(value)
     if isinstance(value, str):
-        return value if _PLAIN.match(value) else _escaped(json.dumps(value, ensure_ascii=False))
+        if _PLAIN.match(value):
+            return value
+        return f'"{value}"' if _QUOTABLE.match(value) else _escaped(json.dumps(value, ensure_ascii=False))
     if isinstance(value, Mapping):
         return _escaped(json.dumps(value, ensure_ascii=False, default=str))
     return _value(str(value)) if not isinstance(value, int | float) else str(value)
 
 
-def _as_in_python(character: str) -> str:
-    return character.encode("unicode_escape").decode()
+class _Escapes(dict[int, str]):
+    """What stands for a character in a line, for `str.translate`: itself if it prints."""
+
+    # The alphabets that are written most; to keep all of Unicode would take a hundred megabytes.
+    _KEPT = 0x3000
+
+    def __init__(self, escape: Callable[[str], str]) -> None:
+        super().__init__()
+        self._escape = escape
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        found = character if character.isprintable() else self._escape(character)
+        if code < self._KEPT:
+            self[code] = found
+        return found
 
 
-def _escaped(text: str, escape: Callable[[str], str] = _as_in_python) -> str:
+_AS_IN_PYTHON = _Escapes(lambda character: character.encode("unicode_escape").decode())
+_AS_IN_JSON = _Escapes(lambda character: json.dumps(character)[1:-1])
+
+
+def _escaped(text: str, escapes: _Escapes = _AS_IN_PYTHON) -> str:
     """Escape what does not print: line ends, terminals' commands, marks that turn the direction of the text."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else escape(each) for each in text)
+    return text if text.isprintable() else text.translate(escapes)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Callable
 from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from app import logs
 from app.serving.application import call
 from app.serving.ciphers import insecure_ciphers
 from app.serving.pairs import Pair
@@ -138,8 +138,7 @@ def _show(lines: list[str], server: Any, log_format: str) -> None:
         for line in lines:
             server.log.info("to try: %s", line)
         return
-    sys.stderr.write("\nTry:\n\n" + "".join(f"  {line}\n" for line in lines) + "\n")
-    sys.stderr.flush()
+    logs.show("\nTry:\n\n" + "".join(f"  {line}\n" for line in lines) + "\n")
 
 
 def _embedded(settings: Settings) -> bool:

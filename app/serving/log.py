@@ -6,11 +6,16 @@ import logging
 from typing import Any, ClassVar
 
 from gunicorn import glogging
+from gunicorn.http import errors
 
 from app import logs
+from app.serving.refusals import described
 from app.settings import LoggingSettings
 
 __all__ = ["Log", "level_name", "log_class"]
+
+# What gunicorn raises when it cannot read a request.
+_QUOTING = (errors.ParseException, errors.NoMoreData)
 
 
 def level_name(verbosity: int) -> str:
@@ -34,10 +39,19 @@ class Log(glogging.Logger):  # type: ignore[misc]  # gunicorn ships no types
         """Set the loggers up, again on a reload."""
         super().setup(cfg)
         logs.configure(verbosity=self.settings.v, as_json=self.settings.log_format == "json")
+        if _describe not in self.error_log.filters:
+            self.error_log.addFilter(_describe)
         for logger in (self.error_log, self.access_log):
             for handler in list(logger.handlers):
                 logger.removeHandler(handler)
             logger.propagate = True
+
+
+def _describe(record: logging.LogRecord) -> bool:
+    """Put our description in the place of an error of gunicorn's parser, which quotes what it could not read."""
+    if isinstance(record.args, tuple) and any(isinstance(each, _QUOTING) for each in record.args):
+        record.args = tuple(described(each) if isinstance(each, _QUOTING) else each for each in record.args)
+    return True
 
 
 def log_class(settings: LoggingSettings, opening: str) -> type[Log]:

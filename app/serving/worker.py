@@ -12,6 +12,7 @@ from typing import Any
 
 from gunicorn.http.errors import LimitRequestHeaders
 
+from app.logs import shown_method, shown_target
 from app.serving.application import Application
 from app.serving.connection import HEAD_LIMIT
 from app.serving.loop import REQUESTS, LoopWorker, WorkerOptions
@@ -74,7 +75,7 @@ class Worker(LoopWorker):
         if is_clients_mistake(exc):
             self.log.info("refused a request from %s with %d: %s", host_of(addr), answer.code, answer.message)
         else:
-            request = f"{req.method} {req.uri}" if req is not None else "a request"
+            request = f"{shown_method(req.method)} {shown_target(req.uri)}" if req is not None else "a request"
             self.log.error("%s from %s failed, audit id %s", request, host_of(addr), answer.audit_id, exc_info=exc)
         with suppress(OSError):
             client.sendall(answer.to_bytes())

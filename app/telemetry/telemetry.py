@@ -9,6 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 
 from app.telemetry.freshness import Freshness
+from app.telemetry.log_lines import DroppedLines
 from app.telemetry.providers import ProviderMetrics
 from app.telemetry.registries import ProviderRegistries
 from app.telemetry.requests import RequestMetrics
@@ -47,6 +48,7 @@ class Telemetry:
             registry=registry,
         )
 
+        registry.register(DroppedLines())
         self.config_successful = Gauge(
             "metrics_apiserver_config_last_reload_successful",
             "Whether what the file of --config holds is in use: 1, or 0 where it was refused.",

@@ -25,7 +25,8 @@ STOP_SECONDS = 40.0
 class LiveServer:
     """A started server; a context manager. `ask` is what the recorded cases are replayed with.
 
-    `certificate` has the files of the client certificate that every connection shows, and its key.
+    `certificate` has the files of the client certificate that every connection shows, and its key; `stderr` is a
+    descriptor for the log, which otherwise is in a file.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class LiveServer:
         command: tuple[str, ...] = (),
         environ: dict[str, str] | None = None,
         certificate: tuple[Path, Path] | None = None,
+        stderr: int | None = None,
     ):
         (self.port,) = free_ports(1)
         self.certificate = certificate
@@ -52,7 +54,7 @@ class LiveServer:
                 cwd=folder,
                 env={**clean, **variables, **(environ or {})},
                 stdout=log,
-                stderr=subprocess.STDOUT,
+                stderr=subprocess.STDOUT if stderr is None else stderr,
             )
 
     def __enter__(self) -> LiveServer:

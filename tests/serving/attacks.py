@@ -6,13 +6,15 @@ Used by the tests of the worker and by the benchmark's table of attacks; loopbac
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-__all__ = ["ATTACKS", "Attack", "Target", "under_attack"]
+__all__ = ["ATTACKS", "Attack", "Target", "UnreadLog", "under_attack"]
 
 _TIMEOUT = 20.0
 # Less than a deadline of seconds between two bytes.
@@ -99,6 +101,47 @@ def _unsent_body(target: Target) -> socket.socket:
     client = target.connect()
     client.sendall(b"POST /write-metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
     return client
+
+
+class UnreadLog:
+    """A full pipe for a server's stderr, whose reader has stopped: start the server with `stderr=into`.
+
+    No client does this, but a log collector that hangs; every request that is logged (`requests` makes lines of three
+    thousand bytes at `-v=8`) is one more line that nobody takes. A context manager; `read` is the reader coming back.
+    """
+
+    def __init__(self) -> None:
+        self.out, self.into = os.pipe()
+        fcntl.fcntl(self.into, fcntl.F_SETPIPE_SZ, 4096)
+        self.fill()
+
+    def __enter__(self) -> UnreadLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.out)
+        os.close(self.into)
+
+    def fill(self) -> None:
+        """Leave no room in the pipe; our side alone does not wait."""
+        os.set_blocking(self.into, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(self.into, b"\n")
+        os.set_blocking(self.into, True)
+
+    def read(self, until: Callable[[bytes], bool]) -> bytes:
+        """Read whole lines until one of them is as wanted, and give all of them."""
+        received = bytearray()
+        with os.fdopen(os.dup(self.out), "rb", buffering=0) as reader:
+            while not received.endswith(b"\n") or not any(map(until, bytes(received[-8192:]).splitlines())):
+                received += reader.read(1 << 16)
+        return bytes(received).lstrip(b"\n")
+
+    @staticmethod
+    def requests(target: Target) -> bytes:
+        """Fifty requests with much to log."""
+        return target.request(*(f"Accept-Language: {'x' * 500}" for _ in range(5))) * 50
 
 
 ATTACKS = (
