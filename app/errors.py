@@ -9,6 +9,7 @@ StatusError
 │   └── ResourceNotFoundError
 ├── MethodNotAllowedError       405
 ├── NotAcceptableError          406
+├── RequestTimeoutError         408
 ├── RequestTooLargeError        413
 ├── InternalServerError         500
 ├── BadGatewayError             502
@@ -36,6 +37,7 @@ __all__ = [
     "MetricUnavailableError",
     "NotAcceptableError",
     "NotFoundError",
+    "RequestTimeoutError",
     "RequestTooLargeError",
     "ResourceNotFoundError",
     "ServiceUnavailableError",
@@ -146,6 +148,13 @@ class NotAcceptableError(StatusError):
 
     def __init__(self, media_types: Iterable[str]) -> None:
         super().__init__(f"only the following media types are accepted: {', '.join(media_types)}")
+
+
+class RequestTimeoutError(StatusError):
+    """The rest of the request did not come in the time there is for it."""
+
+    code = 408
+    reason = "Timeout"
 
 
 class RequestTooLargeError(StatusError):

@@ -67,7 +67,11 @@ def _status(error: StatusError, *, code: int = 0, reason: str = "") -> Response:
     except NotAcceptableError:
         media_type = MediaType(JSON)
     document = status_document(error, code=code, reason=reason)
-    return responses.document(document, media_type, status=code or error.code)
+    response = responses.document(document, media_type, status=code or error.code)
+    if error.details and "retryAfterSeconds" in error.details:
+        # Clients of Kubernetes read the header, and show the field.
+        response.headers["Retry-After"] = str(error.details["retryAfterSeconds"])
+    return response
 
 
 def _refuse_ambiguous_path() -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 from app.serving.connection import Deadlines
+from app.serving.heartbeat import heartbeat_folder
 from app.serving.hooks import Hooks
 from app.serving.hooks import bind as _bind
 from app.serving.log import level_name, log_class
@@ -58,19 +58,21 @@ __all__ = [
 ]
 
 
-def _load() -> tuple[Settings, Pair]:
+def _load() -> tuple[Settings, Pair, str | None]:
     settings, problems = load(os.environ)
     pair, further = load_certificate(settings, make=True)
+    problems += further
+    folder, further = heartbeat_folder()
     problems += further
     if problems or pair is None:
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
         sys.stderr.write(f"metrics-apiserver: the configuration has {count}:\n")
         sys.stderr.writelines(f"  - {problem}\n" for problem in problems)
         raise SystemExit(1)
-    return settings, pair
+    return settings, pair, folder
 
 
-_settings, _pair = _load()
+_settings, _pair, _folder = _load()
 _hooks = Hooks(_settings, _pair)
 _reloads = Reloads()
 
@@ -90,17 +92,16 @@ worker_class = _worker_class(
 )
 workers = 1
 worker_connections = _settings.serving.max_connections
-# Enough that some are left when providers and the cluster hang: at most 56 wait for them (`app/dispatch/bulkhead.py`,
-# `app/auth/review_cache.py`).
-threads = 64
+# Enough that some are left when providers, the cluster and peers hang: at most 56 wait for the first two
+# (`app/dispatch/bulkhead.py`, `app/auth/review_cache.py`), and 16 for peers (`app/serving/waits.py`).
+threads = 80
 max_requests = 0
 timeout = 30
 # Counted by the master from the signal on.
 graceful_timeout = 25 + round(_settings.serving.shutdown_delay_duration)
 # Longer than Go's clients keep an idle connection (90 s), so that it is they who close it.
 keepalive = 120
-# A file that beats in memory: the root file system may be read-only.
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - shared memory, files are unlinked
+worker_tmp_dir = _folder
 control_socket_disable = True
 
 # The C parser accepts what this one refuses (bare line feeds, folded headers).
