@@ -9,8 +9,8 @@ from typing import TypeVar
 
 __all__ = ["Bulkhead", "Room", "share_of_threads"]
 
-# The server has 64 threads; at most 24 wait for the cluster's reviews, and the rest of these are for probes and for
-# providers that answer from memory.
+# The server has 80 threads; at most 24 wait for the cluster's reviews, 16 for the rest of a body, and what is left of
+# these is for probes and for providers that answer from memory.
 _WAITING_TOGETHER = 32
 _MOST_WAITING, _LEAST_WAITING = 16, 4
 

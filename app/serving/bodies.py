@@ -1,4 +1,4 @@
-"""The body of a request as the application reads it: what goes wrong on the way is a `Status` and a connection's end."""
+"""The body of a request as the application reads it: what goes wrong on the way is a `Status`."""
 
 from __future__ import annotations
 
