@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 __all__ = ["heartbeat_folder"]
 
@@ -11,19 +11,17 @@ __all__ = ["heartbeat_folder"]
 _SHARED_MEMORY = ("/dev/shm",)  # noqa: S108 - the file is made with a name that nobody can guess, and unlinked
 
 
-def heartbeat_folder(
-    preferred: Sequence[str] = _SHARED_MEMORY, fallback: Callable[[], str] = tempfile.gettempdir
-) -> tuple[str | None, list[str]]:
+def heartbeat_folder(preferred: Sequence[str] | None = None) -> tuple[str | None, list[str]]:
     """Find a folder that takes a file, and say what is wrong if none does.
 
     Any of them may be missing, read-only or full; gunicorn would end the start with a traceback.
     """
     causes = []
-    for folder in (*preferred, None):
+    for folder in (*(_SHARED_MEMORY if preferred is None else preferred), None):
         try:
-            chosen = fallback() if folder is None else folder
+            chosen = folder or tempfile.gettempdir()
             # What gunicorn does with it.
-            with tempfile.TemporaryFile(prefix="metrics-apiserver-", dir=chosen):
+            with tempfile.NamedTemporaryFile(prefix="metrics-apiserver-", dir=chosen):
                 return chosen, []
         except OSError as error:
             causes.append(f"{folder or 'the temporary folder'}: {error.strerror or error}")

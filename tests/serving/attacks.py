@@ -191,7 +191,9 @@ def under_attack(target: Target, attack: Attack, *, again: bool = False) -> Iter
                     client.send_records(burst)
                 except OSError:
                     client.close()
-                    clients[number] = attack.begin(target)
+                    # Who finds the door shut tries again with the next burst.
+                    with contextlib.suppress(OSError):
+                        clients[number] = attack.begin(target)
 
     thread = threading.Thread(target=flood if attack.burst else drip, name="attack", daemon=True)
     if attack.drip or attack.burst:

@@ -49,6 +49,8 @@ class RecordClient:
             except SSL.WantReadError:
                 self._send_of_openssl()
                 self._tls.bio_write(self._received())
+            except SSL.Error as error:
+                raise ConnectionResetError(f"the handshake failed: {error}") from error
             else:
                 return self._send_of_openssl()
 

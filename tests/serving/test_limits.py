@@ -179,11 +179,11 @@ def _hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 class TestAnswers:
     def test_clients_that_do_not_read_hold_no_thread_and_are_closed_in_time(self, hurried: Server) -> None:
         with ExitStack() as stack:
-            clients = [stack.enter_context(hurried.connect()) for _ in range(72)]
+            clients = [stack.enter_context(hurried.connect()) for _ in range(88)]
             for client in clients:
                 client.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
             began = time.monotonic()
-            # There are 64 threads, and one that waited for a reader would make this three seconds.
+            # There are 80 threads, and one that waited for a reader would make this three seconds.
             assert max(_probe(hurried) for _ in range(20)) < 2.5
             # Three seconds, and one for the tick of the loop.
             wait_for(lambda: time.monotonic() - began > 4, "the deadline")

@@ -237,6 +237,22 @@ class TestTurns:
         assert served.unsent <= waiting
 
 
+def test_who_sends_on_after_its_last_answer_is_cut_off(connect: Callable[..., Ends]) -> None:
+    """Also within the two seconds that it has to close."""
+    served, client = connect()
+    served.shutdown(socket.SHUT_WR)
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(_send_all, client, [b"a" * 65_536] * 1000)
+        with selectors.DefaultSelector() as poller:
+            poller.register(served, selectors.EVENT_READ)
+            while poller.select(10) and served.discard():
+                pass
+        served.close()
+        sending.result()
+    # In pieces of 64 KiB at most, 16 MiB are no fewer; 62 MiB were sent.
+    assert 16 << 20 <= served._discarded < 17 << 20
+
+
 class TestHandshakes:
     @pytest.mark.parametrize(
         ("fragment", "count"),

@@ -11,6 +11,7 @@ from inspect import signature
 from uuid import UUID
 
 import pytest
+from gunicorn.http.body import Body, ChunkedReader
 from gunicorn.http.message import Message
 from gunicorn.http.parser import RequestParser
 from gunicorn.http.unreader import Unreader
@@ -56,6 +57,10 @@ def test_the_internals_of_gunicorn_that_the_worker_builds_on_are_there() -> None
     assert callable(Message.force_close)
     assert callable(Unreader.take_buffered)
     assert "deadline" in signature(RequestParser.finish_body).parameters
+    assert list(signature(Body._read_reader).parameters) == ["self", "size"]
+    assert list(signature(ChunkedReader.read_into).parameters) == ["self", "unreader", "buf"]
+    assert list(signature(ChunkedReader.parse_chunk_size).parameters) == ["self", "unreader", "data"]
+    assert {"limit_chunk_size_line", "limit_trailer_section"} <= vars(ChunkedReader(None, Unreader())).keys()
 
 
 class TestRequests:
