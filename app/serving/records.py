@@ -37,8 +37,13 @@ _TURN_RECORDS = 64
 _READ_BYTES = 4096
 # What is encrypted at once: a connection that had a long answer keeps so much memory, and a third more.
 WRITE_BYTES = 2 * RECORD_BYTES
-# Of that, and of what OpenSSL says on its own (tickets, a farewell, a key update), everything.
-_ENCRYPTED_BYTES = WRITE_BYTES + 4096
+# What OpenSSL adds to that, and says on its own (tickets, a farewell, a key update, its part of a handshake).
+_OWN_BYTES = 4096
+
+
+# Empties this thread's queue of OpenSSL's errors: OpenSSL tells a want from a failure by it (SSL_get_error(3)), and
+# another library may have left some. pyOpenSSL has no public name for it.
+_clear_errors = SSL._lib.ERR_clear_error  # type: ignore[attr-defined]
 
 
 class EndOfStreamError(Exception):
@@ -154,7 +159,7 @@ class Records:
             taken = self._tls.send(data)
         except SSL.Error as error:
             raise self._failed(error) from error
-        self._encrypt()
+        self._encrypt(len(data) + _OWN_BYTES)
         return taken
 
     def flush(self) -> None:
@@ -235,16 +240,16 @@ class Records:
         self._encrypt()
         self.flush()
 
-    def _encrypt(self) -> None:
-        """Take what OpenSSL has encrypted, as soon as nothing waits before it."""
+    def _encrypt(self, size: int = _OWN_BYTES) -> None:
+        """Take what OpenSSL has encrypted, `size` bytes at most, as soon as nothing waits before it."""
         self._more_waits = bool(self._waiting)
         if self._waiting:
             return
         try:
-            self._waiting = self._tls.bio_read(_ENCRYPTED_BYTES)
+            self._waiting = self._tls.bio_read(size)
         except SSL.WantReadError:
             return
-        self._more_waits = len(self._waiting) == _ENCRYPTED_BYTES
+        self._more_waits = len(self._waiting) == size
 
     def _failed(self, error: SSL.Error) -> Exception:
         """Name a failure of OpenSSL in the words of `ssl`; the peer gets the alert, if there is one."""
@@ -253,14 +258,6 @@ class Records:
         with suppress(OSError):
             self._answer()
         return ssl.SSLError(ssl.SSL_ERROR_SSL, f"TLS failed: {error.args}")
-
-
-def _clear_errors() -> None:
-    """Empty this thread's queue of OpenSSL's errors, in which another library may have left some.
-
-    OpenSSL tells a want from a failure by it (SSL_get_error(3)); pyOpenSSL has no public name for it.
-    """
-    SSL._lib.ERR_clear_error()  # type: ignore[attr-defined]
 
 
 def _gone(error: OSError) -> ConnectionResetError:
