@@ -27,7 +27,7 @@ __all__ = [
     "SharedRoom",
 ]
 
-THREADS: Final = 96
+THREADS: Final = 104
 # Of users who have proved who they are, and of everybody else: the anonymous, and tokens that nobody knows yet.
 REVIEWS_OF_VERIFIED: Final = 15
 REVIEWS_OF_STRANGERS: Final = 5
@@ -40,8 +40,8 @@ PROVIDERS: Final = 48
 SCRAPES: Final = 2
 # A first list of objects, or a resource that is looked up.
 CLUSTER: Final = 6
-# Bodies that peers still send.
-BODIES: Final = 6
+# Bodies that peers still send, also those that nobody reads.
+BODIES: Final = 16
 # Answers that are so long that they are written one after the other.
 LARGE_ANSWERS: Final = 4
 # What is left for those who wait for nobody.

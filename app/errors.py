@@ -9,6 +9,7 @@ StatusError
 │   └── ResourceNotFoundError
 ├── MethodNotAllowedError       405
 ├── NotAcceptableError          406
+├── RequestTimeoutError         408
 ├── RequestTooLargeError        413
 ├── InternalServerError         500
 ├── BadGatewayError             502
@@ -36,6 +37,7 @@ __all__ = [
     "MetricUnavailableError",
     "NotAcceptableError",
     "NotFoundError",
+    "RequestTimeoutError",
     "RequestTooLargeError",
     "ResourceNotFoundError",
     "ServiceUnavailableError",
@@ -48,16 +50,23 @@ __all__ = [
 class StatusError(Exception):
     """A failure with the code, the reason and the sentence that its `Status` carries (meta/v1 `Status`).
 
-    `details` is the Status's own field: None leaves it out.
+    `details` is the Status's own field: None leaves it out. `cause` says more in the log and in `/debug`, and does not
+    reach the client: it may name the cluster's address, or quote what another server said.
     """
 
     code = 500
     reason = "InternalError"
 
-    def __init__(self, message: str, *, details: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, message: str, *, details: Mapping[str, Any] | None = None, cause: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.details = details
+        self.cause = cause
+
+    @property
+    def whole(self) -> str:
+        """The message and the cause, for the log and for `/debug`."""
+        return f"{self.message}: {self.cause}" if self.cause else self.message
 
 
 class BadRequestError(StatusError):
@@ -74,8 +83,7 @@ class UnauthorizedError(StatusError):
     reason = "Unauthorized"
 
     def __init__(self, cause: str) -> None:
-        super().__init__("Unauthorized")
-        self.cause = cause
+        super().__init__("Unauthorized", cause=cause)
 
 
 class ForbiddenError(StatusError):
@@ -146,6 +154,13 @@ class NotAcceptableError(StatusError):
 
     def __init__(self, media_types: Iterable[str], *, problem: str = "") -> None:
         super().__init__(f"{problem}only the following media types are accepted: {', '.join(media_types)}")
+
+
+class RequestTimeoutError(StatusError):
+    """The rest of the request did not come in the time there is for it."""
+
+    code = 408
+    reason = "Timeout"
 
 
 class RequestTooLargeError(StatusError):

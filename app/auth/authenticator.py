@@ -84,7 +84,8 @@ class Authenticator:
                 return user
             problems.append("the cluster refused the token")
         if undecided:
-            raise ServiceUnavailableError(f"nobody can tell yet whether the client certificate is good: {undecided}")
+            sentence = "nobody can tell yet whether the client certificate is good"
+            raise ServiceUnavailableError(sentence, cause=undecided)
         if problems:
             raise UnauthorizedError("; ".join(problems))
         return ANONYMOUS

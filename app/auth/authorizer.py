@@ -82,7 +82,9 @@ class Authorizer:
         try:
             return self._reviewer.review(access_review(user, info))
         except ClusterError as error:
-            raise ServiceUnavailableError(f"the cluster cannot tell whether this is allowed: {error}") from error
+            raise ServiceUnavailableError(
+                "the cluster cannot tell whether this is allowed", cause=str(error)
+            ) from error
 
 
 def _characters(key: tuple[User, RequestInfo]) -> int:

@@ -77,7 +77,7 @@ class BearerTokens:
         try:
             found = self._reviewer.review(token, self._audiences)
         except ClusterError as error:
-            raise ServiceUnavailableError(f"the cluster cannot tell whose the token is: {error}") from error
+            raise ServiceUnavailableError("the cluster cannot tell whose the token is", cause=str(error)) from error
         if found is None or not found.name:
             self._accepted.discard(key)
             return (None,)

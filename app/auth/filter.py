@@ -65,7 +65,7 @@ class AccessFilter:
             "code": error.code if error else "-",
         }
         if error is not None:
-            fields["reason"] = error.cause if isinstance(error, UnauthorizedError) else error.message
+            fields["reason"] = error.cause if isinstance(error, UnauthorizedError) else error.whole
         self._log.log(DECISIONS, "refused" if error else "allowed", **fields)
 
 

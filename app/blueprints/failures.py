@@ -15,6 +15,7 @@ from app.blueprints.negotiation import MediaType
 from app.blueprints.status import status_document
 from app.environ import TARGET
 from app.errors import InternalServerError, MethodNotAllowedError, NotAcceptableError, StatusError, default_status
+from app.logs.seldom import Seldom
 from app.schemas.encoders import JSON
 
 __all__ = ["audit_id", "register"]
@@ -29,7 +30,12 @@ def register(app: Flask, logger: logging.Logger, *, admit: Callable[[], None] | 
     `admit` refuses who may not: before anything but a target that cannot be read.
     """
 
+    said = Seldom()
+
     def status_error(error: StatusError) -> Response:
+        # A client that is refused for its own mistake knows why, or is not to know; of trouble here people are told.
+        if error.cause and error.code >= HTTPStatus.INTERNAL_SERVER_ERROR and said.allows(error.whole):
+            logger.warning("audit-id %s: %s", audit_id(), error.whole)
         return _status(error)
 
     def http_error(error: HTTPException) -> Response:
@@ -67,7 +73,11 @@ def _status(error: StatusError, *, code: int = 0, reason: str = "") -> Response:
     except NotAcceptableError:
         media_type = MediaType(JSON)
     document = status_document(error, code=code, reason=reason)
-    return responses.document(document, media_type, status=code or error.code)
+    response = responses.document(document, media_type, status=code or error.code)
+    if error.details and "retryAfterSeconds" in error.details:
+        # Clients of Kubernetes read the header, and show the field.
+        response.headers["Retry-After"] = str(error.details["retryAfterSeconds"])
+    return response
 
 
 def _refuse_unread_target() -> None:

@@ -9,16 +9,12 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Self
 
-from cachetools import TTLCache
 from flask import Blueprint, Response, request
 
 from app.errors import NotFoundError
+from app.logs.seldom import Seldom
 
 __all__ = ["Check", "Passing", "blueprint", "failure", "status_of"]
-
-# How often the log is told of a check that goes on failing for the same reason, of how many reasons.
-_LOG_SECONDS = 60.0
-_MOST_REASONS = 64
 
 
 class Passing(str):
@@ -41,12 +37,11 @@ Check = Callable[[], str | Passing | None]
 def blueprint(live: Mapping[str, Check], ready: Mapping[str, Check], logger: logging.Logger) -> Blueprint:
     """Make the routes: `/livez` and `/healthz` run the checks of `live`, `/readyz` those of `ready`."""
     routes = Blueprint("probes", __name__)
-    told: TTLCache[tuple[str, str], None] = TTLCache(_MOST_REASONS, _LOG_SECONDS)
+    said = Seldom()
 
     def failed(name: str, found: str | None) -> bool:
         reason = failure(found)
-        if reason is not None and (name, reason) not in told:
-            told[name, reason] = None
+        if reason is not None and said.allows((name, reason)):
             logger.warning("the check %s fails: %s", name, reason)
         return reason is not None
 

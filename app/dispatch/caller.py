@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Mapping
 from typing import Any
-
-from cachetools import TTLCache
 
 from app.dispatch.checking import WrongAnswerError, check_custom, check_external
 from app.dispatch.outcomes import Answer, Failed, FailureReason, MissingReason, Nothing, Outcome
 from app.dispatch.reads import CUSTOM, Read
 from app.errors import BadGatewayError, GatewayTimeoutError, MetricUnavailableError, NotFoundError, StatusError
+from app.logs.seldom import Seldom
 from app.model.clock import Clock
 from app.model.quantity import NotFiniteError
 from app.provider import Provider, RequestContext
 from app.telemetry import ProviderFigures
 
 __all__ = ["Caller"]
-
-# A provider that gives doubles does so at every read: one line a minute for each metric, of so many metrics.
-_WARNING_SECONDS = 60.0
-_METRICS_WARNED_OF = 1000
 
 
 class Caller:
@@ -42,8 +36,8 @@ class Caller:
         self._figures = figures
         self._monotonic = clock.monotonic
         self._logger = logger
-        self._warned: TTLCache[str, bool] = TTLCache(_METRICS_WARNED_OF, _WARNING_SECONDS, timer=clock.monotonic)
-        self._lock = threading.Lock()
+        # A provider that gives doubles does so at every read: a line a minute for each metric.
+        self._warned = Seldom(timer=clock.monotonic)
 
     def call(self, read: Read, context: RequestContext) -> Outcome:
         """Call it on this thread."""
@@ -93,10 +87,8 @@ class Caller:
 
     def _warn(self, read: Read, doubles: int) -> None:
         self._figures[read.api].dropped(doubles)
-        with self._lock:
-            if read.info.metric in self._warned:
-                return
-            self._warned[read.info.metric] = True
+        if not self._warned.allows(read.info.metric):
+            return
         what = "objects" if read.api == CUSTOM else "label sets"
         self._logger.warning(
             "provider %s gives the same %s twice for %s: the first of each counts", self._name, what, read

@@ -64,7 +64,7 @@ class Fallback:
         if failed.reason is FailureReason.REFUSED:
             raise error.with_traceback(None)
         policy = instance.policy(read).on_error
-        note = partial(self._note, instance.name, read, request, failed.reason, error.message)
+        note = partial(self._note, instance.name, read, request, failed.reason, error.whole)
         if policy.kind is Substitute.EMPTY:
             note(_EMPTY)
             if isinstance(read, NameRead):

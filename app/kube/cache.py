@@ -138,7 +138,7 @@ class ObjectCache:
             reason = self._retries.problem or "the first list is under way"
             stopped = self._stopping.is_set() and not self._refused
             raise (CacheStoppedError if stopped else ServiceUnavailableError)(
-                f"the {self.mapping.group_resource} of the cluster have not been listed yet: {reason}"
+                f"the {self.mapping.group_resource} of the cluster have not been listed yet", cause=reason
             )
         return store
 

@@ -10,6 +10,8 @@ from app.model.resources import GroupResource, RESTMapping
 
 __all__ = ["ClusterMapper", "ResourceTable"]
 
+_MISSING = "the cluster's resources have not been read yet"
+
 
 class ResourceTable:
     """The resources of a cluster at one moment, found by plural or singular name with or without their group.
@@ -68,7 +70,7 @@ class ClusterMapper:
     @property
     def problem(self) -> str | None:
         """Why there is no table yet; None once there is one."""
-        return self._missing() if self._table is None else None
+        return f"{_MISSING}: {self._cause}" if self._table is None else None
 
     def replace(self, table: ResourceTable) -> None:
         """Answer from this table from now on."""
@@ -90,11 +92,8 @@ class ClusterMapper:
         """
         table = self._table
         if table is None:
-            raise ServiceUnavailableError(self._missing())
+            raise ServiceUnavailableError(_MISSING, cause=self._cause)
         mapping = table.find(resource)
         if mapping is None and self._refresh():
             table = self._table or table
         return mapping or table.mapping_for(resource)
-
-    def _missing(self) -> str:
-        return f"the cluster's resources have not been read yet: {self._cause}"

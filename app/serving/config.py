@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 from app.budget import THREADS
 from app.serving.connection import Deadlines
+from app.serving.heartbeat import heartbeat_folder
 from app.serving.hooks import Hooks
 from app.serving.hooks import bind as _bind
 from app.serving.log import level_name, log_class
@@ -59,19 +59,21 @@ __all__ = [
 ]
 
 
-def _load() -> tuple[Settings, Pair]:
+def _load() -> tuple[Settings, Pair, str | None]:
     settings, problems = load(os.environ)
     pair, further = load_certificate(settings, make=True)
+    problems += further
+    folder, further = heartbeat_folder()
     problems += further
     if problems or pair is None:
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
         sys.stderr.write(f"metrics-apiserver: the configuration has {count}:\n")
         sys.stderr.writelines(f"  - {problem}\n" for problem in problems)
         raise SystemExit(1)
-    return settings, pair
+    return settings, pair, folder
 
 
-_settings, _pair = _load()
+_settings, _pair, _folder = _load()
 _hooks = Hooks(_settings, _pair)
 _reloads = Reloads()
 
@@ -99,8 +101,7 @@ timeout = 30
 graceful_timeout = 25 + round(_settings.serving.shutdown_delay_duration)
 # Longer than Go's clients keep an idle connection (90 s), so that it is they who close it.
 keepalive = 120
-# A file that beats in memory: the root file system may be read-only.
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - shared memory, files are unlinked
+worker_tmp_dir = _folder
 control_socket_disable = True
 
 # The C parser accepts what this one refuses (bare line feeds, folded headers).

@@ -20,20 +20,26 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 
 from app.serving.heads import Head, plain_get
+from app.serving.records import RECORD_BYTES, WRITE_BYTES, EndOfStreamError, Records
+from app.serving.waits import CrowdedError, PeerTooSlowError, Waits
 
 __all__ = ["DEADLINES", "HEAD_LIMIT", "Deadlines", "TLSConnection"]
 
 T = TypeVar("T")
 
-# The most that a TLS record holds: what is read in this size leaves nothing in OpenSSL, where poll cannot see it.
-_RECORD = 16384
 # The most of a request's head, its line and fields together; a user in 500 groups fits.
 HEAD_LIMIT = 1 << 16
 # What is collected of an answer before as much as there is room for is written; and what is written in one turn.
 _WRITE_FROM = 1 << 18
+# What is dropped of a peer that still sends after its answer; then the connection is cut.
+_DISCARDED = 1 << 24
+# How long a body that is late goes on being read, as long as it is here.
+_LATE_SECONDS = 1.0
+# How often a thread that waits looks whether others want its place.
+_SLICE_SECONDS = 0.25
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
@@ -51,19 +57,16 @@ class Deadlines:
 DEADLINES = Deadlines()
 
 
-class _EndOfStream(Exception):  # noqa: N818 - no error: the peer has said all it had to say
-    """The peer closed its side."""
-
-
 class TLSConnection:
     """The server's side of one connection."""
 
     def __init__(self, context: SSL.Context, sock: socket.socket, deadlines: Deadlines = DEADLINES) -> None:
         sock.settimeout(0)
         self._socket = sock
-        self._tls = SSL.Connection(context, sock)
-        self._tls.set_accept_state()
+        self._records = Records(context, sock)
         self.deadlines = deadlines
+        # The places of all threads that wait; the worker has its own.
+        self.waits = Waits()
         self._timeout: float | None = None
         self._handshaken = False
         self._ended = False
@@ -72,7 +75,13 @@ class TLSConnection:
         self._searched = 0
         # Answered, and not yet encrypted.
         self._unsent = bytearray()
+        self._discarded = 0
+        # Of the body that is read: until when, when it was first seen to be late and how long it then has, and when its
+        # peer was first waited for.
         self._body_deadline: float | None = None
+        self._late_since: float | None = None
+        self._late_seconds = _LATE_SECONDS
+        self._waited_from: float | None = None
         # The client's certificate (DER), which nobody has judged.
         self.peer_certificate: bytes | None = None
         # The header fields of the request that is being answered, as they came (see hooks.pre_request).
@@ -82,7 +91,8 @@ class TLSConnection:
 
     def handshake(self) -> int:
         """Go on with the handshake without waiting."""
-        return self._without_waiting(self.do_handshake)
+        self._records.begin_turn()
+        return _event_of(self._shake_hands)
 
     def read_head(self, line_limit: int) -> int:
         """Go on reading a request's head without waiting; 0 when there is something to parse, or the peer has left.
@@ -90,40 +100,25 @@ class TLSConnection:
         Also 0 when the head cannot become a good one any more, so that the parser says so: a bare LF, a request line
         over `line_limit`, more than HEAD_LIMIT bytes.
         """
-        return self._without_waiting(lambda: self._read_head(line_limit))
+        self._refuse_closed()
+        self._records.begin_turn()
+        return _event_of(lambda: self._read_head(line_limit))
 
     def write(self) -> int:
         """Go on writing the answer without waiting, and without keeping others waiting: a long one takes its turns."""
-        return self._without_waiting(self._write_turn)
-
-    def _write_turn(self) -> None:
-        self._write(most=_WRITE_FROM)
-        if self._unsent:
-            raise ssl.SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, "the next part has another turn")
-
-    def _without_waiting(self, step: Callable[[], None]) -> int:
-        before, self._timeout = self._timeout, 0.0
-        try:
-            step()
-        except ssl.SSLWantReadError:
-            return selectors.EVENT_READ
-        except ssl.SSLWantWriteError:
-            return selectors.EVENT_WRITE
-        finally:
-            self._timeout = before
-        return 0
+        self._refuse_closed()
+        return _event_of(self._write_turn)
 
     def _read_head(self, line_limit: int) -> None:
         try:
             while not self._head_is_decided(line_limit):
-                self._ahead += self._run(self._receive)
-        except _EndOfStream:
+                self._ahead += self._records.read(RECORD_BYTES)
+        except EndOfStreamError:
             self._ended = True
-        self._body_deadline = None
+        # Of the body that may follow.
+        self._body_deadline = self._late_since = self._waited_from = None
+        self._late_seconds = _LATE_SECONDS
         self._searched = 0
-
-    def _receive(self) -> bytes:
-        return self._tls.recv(_RECORD)
 
     def _head_is_decided(self, line_limit: int) -> bool:
         ahead = self._ahead
@@ -134,17 +129,20 @@ class TLSConnection:
         # Two bytes for the line's end, and two for an empty line before it.
         return len(ahead) > line_limit + 4 and ahead.find(b"\r\n", 2, line_limit + 4) < 0
 
-    def _write(self, deadline: float | None = None, *, most: int | None = None) -> None:
+    def _write_turn(self) -> None:
         written = 0
         try:
-            with memoryview(self._unsent) as whole, whole[:most] as unsent:
+            with memoryview(self._unsent) as whole, whole[:_WRITE_FROM] as unsent:
                 while written < len(unsent):
-                    with unsent[written : written + _RECORD] as record:
-                        written += self._run(lambda: self._tls.send(record), deadline)
-        except _EndOfStream as error:
+                    with unsent[written : written + WRITE_BYTES] as part:
+                        written += self._records.write(part)
+                self._records.flush()
+        except EndOfStreamError as error:
             raise BrokenPipeError(errno.EPIPE, "the peer closed the connection") from error
         finally:
             del self._unsent[:written]
+        if self._unsent:
+            raise ssl.SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, "the next part has another turn")
 
     def plain_get(self) -> Head | None:
         """Read the head that has arrived, if it is that of a plain GET; it stays where it is."""
@@ -168,7 +166,7 @@ class TLSConnection:
     @property
     def unsent(self) -> int:
         """How many bytes of the answer wait to be written."""
-        return len(self._unsent)
+        return len(self._unsent) + self._records.waiting
 
     def unread(self, data: bytes) -> None:
         """Take back what was read and belongs to the next request."""
@@ -177,33 +175,36 @@ class TLSConnection:
     @property
     def readable(self) -> bool:
         """Whether bytes are here already, where poll cannot see them."""
-        return bool(self._ahead) or self._tls.pending() > 0
+        return bool(self._ahead) or self._records.arrived
 
     def discard(self) -> bool:
         """Drop what a peer still sends after the answer, still encrypted; say whether it may send more."""
         try:
-            return bool(self._socket.recv(1 << 16))
+            dropped = self._records.discard()
         except BlockingIOError:
             return True
         except OSError:
             return False
+        self._discarded += dropped
+        return bool(dropped) and self._discarded < _DISCARDED
 
     # What gunicorn asks of a socket.
 
     def do_handshake(self) -> None:
         """Complete the handshake, by its deadline."""
+        self._run(self._shake_hands, time.monotonic() + self.deadlines.handshake)
+
+    def _shake_hands(self) -> None:
         if not self._handshaken:
             try:
-                self._run(self._tls.do_handshake, time.monotonic() + self.deadlines.handshake)
-            except _EndOfStream as error:
+                self._records.handshake()
+            except EndOfStreamError as error:
                 raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "the peer left during the handshake") from error
             self._handshaken = True
-            certificate = self._tls.get_peer_certificate()
-            if certificate is not None:
-                self.peer_certificate = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+            self.peer_certificate = self._records.certificate()
 
     def recv(self, size: int, _flags: int = 0) -> bytes:
-        """Read up to `size` bytes; none at the end of the stream."""
+        """Read up to `size` bytes; none at the end of the stream. Raises PeerTooSlowError and CrowdedError."""
         if self._ahead:
             data = bytes(self._ahead[:size])
             del self._ahead[:size]
@@ -213,15 +214,19 @@ class TLSConnection:
         if self._body_deadline is None:
             self._body_deadline = time.monotonic() + self.deadlines.body
         try:
-            return self._run(lambda: self._tls.recv(min(size, _RECORD)), self._body_deadline)
-        except _EndOfStream:
+            return self._run(lambda: self._records.read(min(size, RECORD_BYTES)), self._body_deadline)
+        except EndOfStreamError:
             self._ended = True
             return b""
 
+    def hurry(self, seconds: float) -> None:
+        """Give the rest of the body only so long, and not a moment more."""
+        self._body_deadline, self._late_seconds = time.monotonic() + seconds, 0.0
+
     def send(self, data: bytes | bytearray | memoryview, _flags: int = 0) -> int:
-        """Write all of `data` now, by the deadline of an answer, and give its length; the peer waits for it."""
+        """Write `data` now, as far as there is room, and give its length; the rest goes out with what follows."""
         self.sendall(data)
-        self.write_out()
+        self.write()
         return memoryview(data).nbytes
 
     def sendall(self, data: bytes | bytearray | memoryview, _flags: int = 0) -> None:
@@ -231,11 +236,6 @@ class TLSConnection:
         if len(self._unsent) > _WRITE_FROM:
             self.write()
 
-    def write_out(self) -> None:
-        """Write all that was collected, waiting up to the deadline of an answer."""
-        self._timeout = None
-        self._write(time.monotonic() + self.deadlines.answer)
-
     def shutdown(self, how: int) -> None:
         """Say goodbye in TLS and TCP without waiting for an answer; nothing is read afterwards."""
         self._refuse_closed()
@@ -243,9 +243,7 @@ class TLSConnection:
             self.write()
         self._ended = True
         self._ahead.clear()
-        # Before the handshake is over, and after an error, OpenSSL has no goodbye to say.
-        with suppress(SSL.Error):
-            self._tls.shutdown()
+        self._records.say_goodbye()
         self._socket.shutdown(how)
 
     def close(self) -> None:
@@ -280,51 +278,70 @@ class TLSConnection:
 
     def selected_alpn_protocol(self) -> str | None:
         """The protocol that ALPN agreed on, None when the client offered none that is served."""
-        return self._tls.get_alpn_proto_negotiated().decode("ascii") or None
+        return self._records.alpn
 
     def version(self) -> str:
         """The version of TLS: TLSv1.2 or TLSv1.3."""
-        return self._tls.get_protocol_version_name()
+        return self._records.version
 
-    def _run(self, operation: Callable[[], T], deadline: float | None = None) -> T:
-        """Call into OpenSSL until it is through, waiting as long as allowed, and rename its errors."""
+    def _run(self, operation: Callable[[], T], deadline: float) -> T:
+        """Do what a thread may wait for: until it is through, or its time is over. Raises OSError."""
         self._refuse_closed()
         while True:
+            self._judge(deadline)
+            self._records.begin_turn()
             try:
-                # OpenSSL tells a want from a failure by this thread's queue of errors, in which another library may
-                # have left some (SSL_get_error(3)); pyOpenSSL has no public name for it.
-                SSL._lib.ERR_clear_error()  # type: ignore[attr-defined]
                 return operation()
-            except SSL.WantReadError:
-                self._wait(select.POLLIN, deadline)
-            except SSL.WantWriteError:
-                self._wait(select.POLLOUT, deadline)
-            except SSL.ZeroReturnError as error:
-                raise _EndOfStream from error
-            except SSL.SysCallError as error:
-                if error.args[0] == -1:
-                    raise _EndOfStream from error
-                # Whatever the network's reason: gunicorn takes other numbers than this one for mistakes of ours.
-                raise ConnectionResetError(errno.ECONNRESET, f"the connection is gone: {error.args[1]}") from error
-            except SSL.Error as error:
-                raise ssl.SSLError(ssl.SSL_ERROR_SSL, f"TLS failed: {error.args}") from error
+            except ssl.SSLWantReadError:
+                event = select.POLLIN
+                if self._timeout == 0.0:
+                    raise
+            except ssl.SSLWantWriteError:
+                event = select.POLLOUT
+                if self._timeout == 0.0:
+                    raise
+            self._wait(event, deadline)
+
+    def _judge(self, deadline: float) -> None:
+        """Refuse to go on with a peer that is late, also if its data is always here.
+
+        What was here when the time was over is still read: it may be this server that was held up.
+        """
+        now = time.monotonic()
+        if now >= deadline:
+            self._late_since = self._late_since or now
+            if now - self._late_since >= self._late_seconds:
+                raise PeerTooSlowError
+
+    def _wait(self, event: int, deadline: float) -> None:
+        began = time.monotonic()
+        end = deadline if self._timeout is None else min(deadline, began + self._timeout)
+        poll = select.poll()
+        # What was told to the peer, such as to go on, may have had no room.
+        poll.register(self._socket, event | (select.POLLOUT if self.unsent else 0))
+        if not poll.poll(0):
+            self._waited_from = self._waited_from or began
+            with self.waits.place(self._waited_from) as gives_way:
+                while not poll.poll(1000 * max(0.0, min(end - time.monotonic(), _SLICE_SECONDS))):
+                    if time.monotonic() >= end:
+                        raise PeerTooSlowError if end == deadline else TimeoutError("timed out")
+                    if gives_way():
+                        raise CrowdedError
+        if self.unsent:
+            self.write()
 
     def _refuse_closed(self) -> None:
-        """OpenSSL holds on to the descriptor's number, which may be another connection's by now."""
+        """The descriptor's number may be another connection's by now."""
         if self._socket.fileno() < 0:
             raise OSError(errno.ENOTCONN, "the connection is closed")
 
-    def _wait(self, event: int, deadline: float | None) -> None:
-        if self._timeout == 0.0:
-            if event == select.POLLIN:
-                raise ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "nothing to read yet")
-            raise ssl.SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, "no room to write yet")
-        ours = None if deadline is None else deadline - time.monotonic()
-        limits = [limit for limit in (ours, self._timeout) if limit is not None]
-        poll = select.poll()
-        poll.register(self._socket, event)
-        if poll.poll(max(0.0, min(limits)) * 1000 if limits else None):
-            return
-        if ours is not None and (self._timeout is None or ours <= self._timeout):
-            raise ConnectionResetError(errno.ECONNRESET, "the peer took too long")
-        raise TimeoutError("timed out")
+
+def _event_of(step: Callable[[], None]) -> int:
+    """Take a step that does not wait, and give the selectors event that it needs to go on; 0 when it is through."""
+    try:
+        step()
+    except ssl.SSLWantReadError:
+        return selectors.EVENT_READ
+    except ssl.SSLWantWriteError:
+        return selectors.EVENT_WRITE
+    return 0

@@ -26,6 +26,7 @@ from app.serving.application import call
 from app.serving.connection import DEADLINES, Deadlines
 from app.serving.peers import Connection, Peers
 from app.serving.stopping import Reloads, requests_share
+from app.serving.waits import Waits
 
 __all__ = ["REQUESTS", "LoopWorker", "WorkerOptions"]
 
@@ -74,6 +75,7 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
         self.max_keepalived = self.worker_connections
         self._reload = self.options.reloads.count
         self._unsent = 0
+        self._waits = Waits()
         # When the delay of a stop is over, and when the time of the requests is.
         self._stop_at: float | None = None
         self._end = 0.0
@@ -123,7 +125,7 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
         self._end = time.monotonic() + requests_share(self.graceful_timeout)
         for conn in self._peers:
             if not conn.sock.unsent:
-                conn.deadline = min(conn.deadline, time.monotonic() + _LINGER_SECONDS)
+                conn.deadline = min(conn.deadline, self._peers.now() + _LINGER_SECONDS)
 
     # The loop.
 
@@ -159,7 +161,7 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
                     break
                 self._close_overdue()
                 self.set_accept_enabled(self.alive)
-            for key, _ in self.poller.select(self._pause(tick)):
+            for key, _ in self._peers.select(self._pause(tick)):
                 key.data()
             if self.alive and self._stop_at is not None and self._stop_at <= time.monotonic():
                 self._stop()
@@ -210,7 +212,7 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
         conn = Connection(self.cfg, client_sock, client_addr, listener.getsockname())
         self.nr_conns += 1
         try:
-            conn.wrap(self.options.deadlines)
+            conn.wrap(self.options.deadlines, self._waits)
         except Exception:
             self.log.exception("cannot set up a connection")
             self._drop(conn)
@@ -271,7 +273,10 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
 
     def _shaken(self, conn: Connection, future: Future[int]) -> None:
         event = future.result()
-        if event:
+        if event and self._peers.is_overdue(conn):
+            # It was on the thread, where no tick sees it, and its data may always be here.
+            self._drop(conn)
+        elif event:
             self._peers.wait(conn, event, self._shake)
         else:
             self._peers.wait(conn, selectors.EVENT_READ, self._read, seconds=self.options.deadlines.head)
@@ -322,7 +327,7 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
     def _send(self, conn: Connection, *, keep: bool) -> None:
         """Begin to write an answer; `keep` says whether the connection lives on after it."""
         conn.keep = keep
-        conn.moved = time.monotonic()
+        conn.moved = self._peers.now()
         conn.deadline = conn.moved + self.options.deadlines.answer
         self._write(conn)
 
@@ -331,7 +336,7 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
         before = conn.sock.unsent
         event = conn.sock.write()
         if conn.sock.unsent < before:
-            conn.moved = time.monotonic()
+            conn.moved = self._peers.now()
         self._count_unsent(conn, conn.sock.unsent)
         if event:
             self._peers.wait(conn, event, self._write)

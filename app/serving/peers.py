@@ -12,11 +12,14 @@ from gunicorn import http, sock
 from gunicorn.workers import gthread
 
 from app.serving.connection import Deadlines, TLSConnection
+from app.serving.waits import Waits
 
 __all__ = ["Connection", "Peers", "host_of"]
 
 # Who takes nothing of its answer for so long is not reading it.
 _STALLED_SECONDS = 1.0
+# A turn of the loop that took so much longer than it should have was held up, and no peer is late because of that.
+_HELD_SECONDS = 0.5
 
 
 class Connection(gthread.TConn):  # type: ignore[misc]  # gunicorn ships no types
@@ -44,11 +47,11 @@ class Connection(gthread.TConn):  # type: ignore[misc]  # gunicorn ships no type
         self.counted = 0
         self.closed = False
 
-    def wrap(self, deadlines: Deadlines) -> None:
-        """Wrap the socket in TLS, once; the handshake is the loop's to do."""
+    def wrap(self, deadlines: Deadlines, waits: Waits) -> None:
+        """Wrap the socket in TLS, once; the handshake is the loop's to do, and `waits` has the places of threads."""
         self.initialized = True
         self.sock = sock.ssl_wrap_socket(self.sock, self.cfg)
-        self.sock.deadlines = deadlines
+        self.sock.deadlines, self.sock.waits = deadlines, waits
         self.parser = http.get_parser(self.cfg, self.sock, self.client)
 
     @property
@@ -62,15 +65,52 @@ class Connection(gthread.TConn):  # type: ignore[misc]  # gunicorn ships no type
 
 
 class Peers:
-    """The connections in the poller, the one that has waited longest first; `go` is called when its event comes."""
+    """The connections in the poller, the one that has waited longest first; `go` is called when its event comes.
 
-    def __init__(self, poller: selectors.BaseSelector, go: Callable[[Connection], None]) -> None:
+    They have a clock of their own, which stands still while the loop is held up (by its own work, by a machine that has
+    no time for it, by SIGSTOP): deadlines are in its seconds.
+    """
+
+    def __init__(
+        self,
+        poller: selectors.BaseSelector,
+        go: Callable[[Connection], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._poller = poller
         self._go = go
+        self._clock = clock
         self._waiting: dict[Connection, None] = {}
+        # For how long the loop was held up in all, and when the poller last gave an answer.
+        self._held = 0.0
+        self._answered = clock()
+        # When the poller was last asked: what had come by then has been read since.
+        self._asked = self.now()
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(tuple(self._waiting))
+
+    def now(self) -> float:
+        """Return the seconds of the peers' clock."""
+        return self._clock() - self._held
+
+    def select(self, pause: float) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait for what comes, for `pause` seconds at most."""
+        asked = self._clock()
+        self._stand_still(asked - self._answered)
+        self._asked = self.now()
+        found = self._poller.select(pause)
+        self._answered = self._clock()
+        self._stand_still(self._answered - asked - pause)
+        return found
+
+    def _stand_still(self, seconds: float) -> None:
+        if seconds > _HELD_SECONDS:
+            self._held += seconds
+
+    def is_overdue(self, conn: Connection) -> bool:
+        """Say whether a connection's time was over when the poller was last asked, and so before it was last read."""
+        return conn.deadline <= self._asked
 
     def wait(
         self, conn: Connection, event: int, step: Callable[[Connection], None], *, seconds: float | None = None
@@ -78,7 +118,7 @@ class Peers:
         """Wait for an event of a connection: `seconds` from now, or else as long as was said before."""
         conn.step = step
         if seconds is not None:
-            conn.deadline = time.monotonic() + seconds
+            conn.deadline = self.now() + seconds
             self._waiting.pop(conn, None)
         self._waiting[conn] = None
         if conn.event == 0:
@@ -95,9 +135,8 @@ class Peers:
         self._waiting.pop(conn, None)
 
     def overdue(self) -> list[Connection]:
-        """List those whose time is over."""
-        now = time.monotonic()
-        return [conn for conn in self._waiting if conn.deadline <= now]
+        """List those whose time is over although all that they had sent by then was read."""
+        return [conn for conn in self._waiting if self.is_overdue(conn)]
 
     def to_give_way(self) -> Connection | None:
         """Give the one that has been silent for longest; if each has an answer to read, the one that reads least.
@@ -109,7 +148,7 @@ class Peers:
 
     def stalled(self) -> list[Connection]:
         """List those that take nothing of their answer, the one that has not for longest first."""
-        limit = time.monotonic() - _STALLED_SECONDS
+        limit = self.now() - _STALLED_SECONDS
         found = [conn for conn in self._waiting if conn.sock.unsent and conn.moved < limit]
         return sorted(found, key=lambda conn: conn.moved)
 

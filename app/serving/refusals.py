@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 from gunicorn.http import errors
 from gunicorn.util import http_date
 
-from app.errors import default_status
+from app.errors import StatusError, default_status
 
-__all__ = ["Refusal", "described", "is_clients_mistake", "refusal"]
+__all__ = ["Refusal", "described", "is_clients_mistake", "refusal", "status_error"]
 
 # Everything else that gunicorn's parser raises is a 400.
 _CODES: dict[type[Exception], int] = {
@@ -50,10 +52,11 @@ class Refusal:
     message: str
     audit_id: str
     with_body: bool
+    details: Mapping[str, Any] | None = None
 
     def to_bytes(self) -> bytes:
         """Render the response; the connection ends with it."""
-        status = {
+        status: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
             "metadata": {},
@@ -62,11 +65,17 @@ class Refusal:
             "reason": self.reason,
             "code": self.code,
         }
+        retry = ""
+        if self.details is not None:
+            status["details"] = dict(self.details)
+            if "retryAfterSeconds" in self.details:
+                retry = f"Retry-After: {self.details['retryAfterSeconds']}\r\n"
         body = json.dumps(status, separators=(",", ":")).encode("ascii") + b"\n"
         head = (
             f"HTTP/1.1 {self.code} {HTTPStatus(self.code).phrase}\r\n"
             f"Date: {http_date()}\r\n"
             "Connection: close\r\n"
+            f"{retry}"
             f"Audit-Id: {self.audit_id}\r\n"
             "Cache-Control: no-cache, private\r\n"
             "Content-Type: application/json\r\n"
@@ -77,7 +86,9 @@ class Refusal:
 
 
 def is_clients_mistake(error: BaseException) -> bool:
-    """Whether the request was wrong, and not this server."""
+    """Say whether the request was wrong, and not this server."""
+    if isinstance(error, StatusError):
+        return error.code < HTTPStatus.INTERNAL_SERVER_ERROR
     return isinstance(error, errors.ParseException) and not isinstance(error, _OURS)
 
 
@@ -133,15 +144,23 @@ def _named(read: object) -> str:
     return f": {found[0]!r}" if found is not None and found[0].lower() in _NAMES else ""
 
 
-def refusal(error: BaseException, *, with_body: bool = True) -> Refusal:
-    """Give the answer for what gunicorn or the application raised; of our own mistakes it says only the audit id."""
-    audit_id = str(uuid.uuid4())
-    code = 500
-    if is_clients_mistake(error):
-        code = next((known for kind, known in _CODES.items() if isinstance(error, kind)), 400)
+def status_error(error: errors.ParseException) -> StatusError:
+    """Return what gunicorn's parser refuses as the error that carries a `Status`."""
+    code = next((known for kind, known in _CODES.items() if isinstance(error, kind)), 400)
     reason, sentence = default_status(code)
-    if is_clients_mistake(error):
-        message = f"{sentence}: {described(error)}"
+    found = StatusError(f"{sentence}: {described(error)}")
+    found.code, found.reason = code, reason
+    return found
+
+
+def refusal(error: BaseException, *, with_body: bool = True) -> Refusal:
+    """Return the answer for what gunicorn or the application raised; of our own mistakes it says only the audit id."""
+    audit_id = str(uuid.uuid4())
+    if isinstance(error, StatusError):
+        found = error
+    elif is_clients_mistake(error):
+        found = status_error(error)
     else:
-        message = f"{sentence}; the server's log says more under audit id {audit_id}"
-    return Refusal(code, reason, message, audit_id, with_body)
+        _, sentence = default_status(500)
+        found = StatusError(f"{sentence}; the server's log says more under audit id {audit_id}")
+    return Refusal(found.code, found.reason, found.message, audit_id, with_body, found.details)

@@ -19,12 +19,15 @@ __all__ = ["ServingCertificate"]
 _STEP_MILLISECONDS = 200
 _WARN_FROM = timedelta(hours=24)
 _WARN_EVERY_SECONDS = 3600.0
+# How long a context, and with it the keys of its session tickets, is in use: as long as a key in Go's crypto/tls. Who
+# comes back later makes a full handshake.
+_CONTEXT_SECONDS = 86_400.0
 
 logger = logging.getLogger("metrics_apiserver")
 
 
 class ServingCertificate:
-    """Gives the TLS context for new connections; `start` keeps it in step with the files and the authorities.
+    """Gives the TLS context for new connections; `start` keeps it in step with the files, the authorities and the day.
 
     A context is replaced as a whole and never changed: open connections live on with the one that they began with.
     """
@@ -47,6 +50,7 @@ class ServingCertificate:
         self._clock = clock or SystemClock()
         self._named = authorities()
         self.context = TLSContext(build_context(pair, serving, self._named))
+        self._made = self._clock.monotonic()
         # What was said last, so that it is said once: of a pair that was refused, and of the end.
         self._refused: tuple[Contents, str] | None = None
         self._warned: tuple[str, float] | None = None
@@ -90,6 +94,9 @@ class ServingCertificate:
         if authorities != self._named:
             self._swap(self._pair, authorities)
             logger.info("clients are asked for certificates of %d authorities", len(authorities or ()))
+        if self._clock.monotonic() - self._made >= _CONTEXT_SECONDS:
+            self._swap(self._pair, self._named)
+            logger.debug("the keys of session tickets were renewed")
         self._warn_of_the_end()
         return None if self._refused is None else self._refused[1]
 
@@ -109,7 +116,7 @@ class ServingCertificate:
 
     def _swap(self, pair: Pair, authorities: Sequence[bytes] | None) -> None:
         self.context = TLSContext(build_context(pair, self._serving, authorities))
-        self._pair, self._named = pair, authorities
+        self._pair, self._named, self._made = pair, authorities, self._clock.monotonic()
 
     def _warn_of_the_end(self) -> None:
         left = self._pair.not_after - self._clock.now()

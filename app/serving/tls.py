@@ -16,6 +16,8 @@ from app.settings import ServingSettings
 
 __all__ = ["TLSContext", "TLSError", "build_context"]
 
+# SSL_MODE_ENABLE_PARTIAL_WRITE, which pyOpenSSL sets, and has no name for (openssl/ssl.h).
+_PARTIAL_WRITE = 1
 _MIN_VERSIONS = {"VersionTLS12": SSL.TLS1_2_VERSION, "VersionTLS13": SSL.TLS1_3_VERSION}
 
 
@@ -36,6 +38,8 @@ def build_context(pair: Pair, serving: ServingSettings, authorities: Sequence[by
     context.set_min_proto_version(min_version)
     context.set_options(SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    # OpenSSL writes into memory, which takes all there is to write in one call.
+    context.clear_mode(_PARTIAL_WRITE)
     context.set_alpn_select_callback(_select_protocol)
     # Sessions are resumed from tickets, which cost no memory here and end with this context's keys. A ticket holds the
     # client's certificate, so that a resumed connection has it too.

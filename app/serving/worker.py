@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from gunicorn.http.errors import LimitRequestHeaders
 
+from app.errors import StatusError
 from app.logs import shown_method, shown_target
 from app.serving.application import Application
+from app.serving.bodies import Body
 from app.serving.connection import HEAD_LIMIT
 from app.serving.loop import REQUESTS, LoopWorker, WorkerOptions
 from app.serving.peers import Connection, host_of
@@ -59,12 +62,20 @@ class Worker(LoopWorker):
     def handle_request(self, req: Any, conn: Connection) -> bool:
         """Answer a parsed request, the last one of its connection if the server stops or it has had its share."""
         conn.requests += 1
-        if self._stop_at is not None or conn.requests >= REQUESTS:
+        req.body = Body(req)
+        if self._stop_at is not None or conn.requests >= REQUESTS or _says_close(req.headers):
             req.force_close()
         return bool(super().handle_request(req, conn))
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:  # noqa: FBT001 - the signature is gunicorn's
-        return keepalive and bool(conn.parser.finish_body(deadline=time.monotonic() + _DRAIN_SECONDS))
+        if not keepalive:
+            return False
+        conn.sock.hurry(_DRAIN_SECONDS)
+        try:
+            return bool(conn.parser.finish_body(deadline=time.monotonic() + _DRAIN_SECONDS))
+        except (OSError, StatusError):
+            # It is answered already: a body that is late, or wrong, ends the connection and has no other answer.
+            return False
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer what gunicorn refuses, or the application failed with, with a `Status`; the connection ends."""
@@ -79,6 +90,12 @@ class Worker(LoopWorker):
             self.log.error("%s from %s failed, audit id %s", request, host_of(addr), answer.audit_id, exc_info=exc)
         with suppress(OSError):
             client.sendall(answer.to_bytes())
+
+
+def _says_close(fields: Sequence[tuple[str, str]]) -> bool:
+    """Say whether `close` is an option in any Connection field (RFC 9110 7.6.1); gunicorn sees it where it is alone."""
+    options = ",".join(value for name, value in fields if name == "CONNECTION").lower().split(",")
+    return any(option.strip(" \t") == "close" for option in options)
 
 
 def worker_class(options: WorkerOptions) -> type[Worker]:

@@ -197,8 +197,9 @@ class TestWhileTheConfigMapIsUnread:
 
     def test_a_certificate_may_still_be_good(self, parts: Parts) -> None:
         for pairs in ([], BOB, BAD):
-            with pytest.raises(ServiceUnavailableError, match="the ConfigMap has not been read yet"):
+            with pytest.raises(ServiceUnavailableError, match="the client certificate is good") as caught:
                 parts.authenticate(pairs, ALICE)
+            assert caught.value.cause == "the ConfigMap has not been read yet"
 
     def test_the_rest_is_as_ever(self, parts: Parts) -> None:
         assert parts.authenticate([], None) == ANONYMOUS
@@ -323,9 +324,10 @@ def test_a_cached_token_lives_to_its_end_while_the_cluster_is_silent(parts: Part
     assert parts.authenticate(GOOD) == AS_NOBODY
     parts.clock.moved = 10.1
     for pairs in (GOOD, BAD):
-        with pytest.raises(ServiceUnavailableError, match=r"cannot tell whose the token is: .* no answer") as caught:
+        with pytest.raises(ServiceUnavailableError, match=r"cannot tell whose the token is\Z") as caught:
             parts.authenticate(pairs)
-        assert pairs[0][1].split()[1] not in str(caught.value)
+        assert " no answer" in caught.value.cause
+        assert pairs[0][1].split()[1] not in caught.value.whole
     # What needs no token does not suffer.
     assert parts.authenticate([], ALICE) == AS_ALICE
     assert parts.authenticate(BOB + GOOD, PROXY) == AS_BOB

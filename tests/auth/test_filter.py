@@ -28,6 +28,7 @@ from tests.auth.conftest import (
     wait_until,
 )
 from tests.auth.making import Answer, Gate, der, make, named, root
+from tests.controlplane.certificates import Certificate
 from tests.dispatch.making import Scripted, instance, series
 
 CUSTOM, EXTERNAL = "/apis/custom.metrics.k8s.io/v1beta2", "/apis/external.metrics.k8s.io/v1beta1"
@@ -125,7 +126,7 @@ def test_the_user_is_in_the_request_s_line(ask: Ask, caplog: pytest.LogCaptureFi
 
 
 def test_while_the_config_map_is_unread_the_server_is_not_ready(
-    reviewing: Reviewing, make_cluster_server: Callable[..., MetricsServer]
+    reviewing: Reviewing, make_cluster_server: Callable[..., MetricsServer], caplog: pytest.LogCaptureFixture
 ) -> None:
     reviewing.refuse(CONFIG_MAPS, 403, "no right to read it")
     server = make_cluster_server()
@@ -137,7 +138,8 @@ def test_while_the_config_map_is_unread_the_server_is_not_ready(
     assert ask("/livez").status_code == 200
     answer = ask(VALUE, [], ALICE)
     assert (answer.status_code, answer.get_json()["reason"]) == (503, "ServiceUnavailable")
-    assert "no right to read it" in answer.get_json()["message"]
+    assert answer.get_json()["message"] == "nobody can tell yet whether the client certificate is good"
+    assert "no right to read it" in caplog.text
     assert ask(VALUE, TOKEN).status_code == 403
     assert server.client_authorities() == ()
     reviewing.answer(CONFIG_MAPS, config_maps())
@@ -234,6 +236,38 @@ class TestWhileTheClusterIsSilent:
         assert answer.status_code == 503
         assert "cannot tell whose the token is" in answer.get_json()["message"]
         assert "good" not in answer.get_json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("target", "pairs", "certificate"),
+    [
+        pytest.param("/readyz?verbose", [], None, id="a probe"),
+        pytest.param("/readyz/rest-mapping", [], None, id="one check"),
+        pytest.param(VALUE, TOKEN, None, id="whose a token is"),
+        pytest.param(VALUE, [], None, id="whether anybody may"),
+        pytest.param(VALUE, [], ALICE, id="whether a certificate is good"),
+        pytest.param(VALUE, MASTER, PROXY, id="whether a front proxy's is"),
+    ],
+)
+def test_nobody_is_told_where_the_cluster_is(
+    reviewing: Reviewing,
+    make_cluster_server: Callable[..., MetricsServer],
+    caplog: pytest.LogCaptureFixture,
+    target: str,
+    pairs: list[tuple[str, str]],
+    certificate: Certificate | None,
+) -> None:
+    """The log has it, once in a while, and whoever may read /debug."""
+    address = reviewing.url.removeprefix("http://")
+    server = make_cluster_server()
+    reviewing.close()
+    wait_until(lambda: "Connection refused" in (server.cluster.check() or ""))
+    answer = asker(server)(target, pairs, certificate)
+    assert answer.status_code in (500, 503)
+    for told in ("127.0.0.1", address.partition(":")[2], "refused", "Connection"):
+        assert told not in answer.text
+    assert "Connection refused" in caplog.text
+    assert "Connection refused" in str(server.cluster.check())
 
 
 def test_a_reason_of_the_cluster_is_told(ask: Ask, reviewing: Reviewing) -> None:

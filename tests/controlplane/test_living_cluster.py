@@ -217,7 +217,7 @@ def test_reads_outlive_the_apiserver_and_nothing_is_lost_when_it_is_back(
         # What was not read before cannot be known: the answer says so and does not hang.
         answer = server.ask("GET", f"{API}/services/*/packets", {})
         assert answer.status == 503
-        assert "the services of the cluster have not been listed yet: " in answer.json["message"]
+        assert answer.json["message"] == "the services of the cluster have not been listed yet"
     apply(control_plane, pod("after"))
     control_plane.kubectl("delete", "pod", "pod-0", "--force", f"--namespace={SPACE}")
     wanted = sorted([*(row for row in expected if row[0] != "pod-0"), ("after", "5")])

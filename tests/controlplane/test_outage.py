@@ -21,7 +21,7 @@ from tests.live.server import LiveServer
 SPACE, READER = "outage", "reader"
 API = f"/apis/custom.metrics.k8s.io/v1beta2/namespaces/{SPACE}/pods/web"
 CACHED_SECONDS = 10.0
-NO_ANSWER = "the cluster cannot tell whether this is allowed: "
+NO_ANSWER = "the cluster cannot tell whether this is allowed"
 
 
 def _objects() -> Iterator[dict[str, Any]]:
@@ -94,8 +94,7 @@ def test_outage(plane: ControlPlane, token: str, tmp_path: Path, who: str) -> No
         for path in ("/apis", "/metrics", f"{API}/metric"):
             reply = request(server, path)
             assert (reply.status, reply.json["reason"]) == (503, "ServiceUnavailable"), path
-            assert reply.json["message"].startswith(NO_ANSWER)
-            assert "refused" in reply.json["message"]
+            assert reply.json["message"] == NO_ANSWER
         assert request(server, "/apis", fields=[("Authorization", "Bearer new")]).status == 503
 
         def ended() -> bool:

@@ -220,7 +220,9 @@ def test_what_is_asked_of_the_cluster_is_bounded_for_all_clients_together(
     # Three requests: that was all.
     wait_until(lambda: cluster.check() is None, 10, "the resources are not read")
     mapping = cluster.mapper.mapping_for(PODS)
-    with pytest.raises(ServiceUnavailableError, match="no turn for this request within --client-qps"):
+    with pytest.raises(
+        ServiceUnavailableError, check=lambda error: "no turn for this request within --client-qps" in error.cause
+    ):
         cluster.objects.list_names(mapping, namespace="", selector=selectors.EVERYTHING, timeout=0.5)
     cluster.stop()
     assert fake_cluster.paths == ["/api", "/api/v1", "/apis"]

@@ -103,8 +103,9 @@ def test_scope_and_kind_are_the_clusters() -> None:
 def test_a_mapper_without_a_table_says_why_and_answers_once_it_has_one() -> None:
     mapper = ClusterMapper()
     mapper.failed("connection refused")
-    with pytest.raises(ServiceUnavailableError, match="have not been read yet: connection refused"):
+    with pytest.raises(ServiceUnavailableError, match=r"have not been read yet\Z") as caught:
         mapper.mapping_for(GroupResource("pods"))
+    assert caught.value.cause == "connection refused"
     assert mapper.problem == "the cluster's resources have not been read yet: connection refused"
     mapper.replace(TABLE)
     mapper.failed("connection refused")

@@ -102,7 +102,7 @@ BODIES = [
     *('{"a\\"token": "x", "b": "SECRET"}', "<token>SECRET</token>", "{\"token\": 'SECRET'}", '["token", "SECRET"]'),
     *("['SECRET']", "{'k':'SECRET'}"),
 ]
-PLACES = {
+BODIES = {
     **{f"{form}, {name}": target(form, name) for form in FORMS for name in NAMES},
     **{f"without a name: {form}": userinfo(form) for form in WITHOUT_NAMES},
     **{f"userinfo: {form}": userinfo(form) for form in USERINFO},
@@ -154,7 +154,7 @@ SECRETS = st.text(
 JWTS = SECRETS.map(lambda secret: f"eyJhbGciOiJSUzI1NiIs.{secret.replace('/', '_').replace('.', '-')}.c2lnbmF0dXJl")
 
 
-@pytest.mark.parametrize("place", [pytest.param(made, id=name) for name, made in PLACES.items()])
+@pytest.mark.parametrize("place", [pytest.param(made, id=name) for name, made in BODIES.items()])
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
 def test_secret_is_in_no_line_wherever_it_is_put(
     server: MetricsServer, place: Callable[[str], Asked], as_json: bool
@@ -170,7 +170,7 @@ def test_secret_is_in_no_line_wherever_it_is_put(
 @settings(max_examples=300, deadline=None)
 @given(
     secret=st.one_of(SECRETS, JWTS),
-    place=st.sampled_from(sorted(PLACES)),
+    place=st.sampled_from(sorted(BODIES)),
     verbosity=st.sampled_from([2, 4, 6, 8, 10]),
     as_json=st.booleans(),
 )
@@ -178,8 +178,8 @@ def test_no_secret_is_in_any_line(
     server: MetricsServer, secret: str, place: str, verbosity: int, as_json: bool
 ) -> None:
     """Of any text, in any of the places; what is there without it too is no part of it."""
-    without = logged(server, PLACES[place]("Z" * len(secret)), verbosity, as_json=as_json)
-    text = logged(server, PLACES[place](secret), verbosity, as_json=as_json)
+    without = logged(server, BODIES[place]("Z" * len(secret)), verbosity, as_json=as_json)
+    text = logged(server, BODIES[place](secret), verbosity, as_json=as_json)
     assert [part for part in parts(secret) if part in text and part not in without] == []
 
 

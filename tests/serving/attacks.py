@@ -13,12 +13,28 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
-__all__ = ["ATTACKS", "Attack", "Target", "UnreadLog", "under_attack"]
+from tests.serving.raw_tls import RecordClient
+
+__all__ = ["ATTACKS", "Attack", "Client", "Target", "UnreadLog", "under_attack"]
 
 _TIMEOUT = 20.0
 # Less than a deadline of seconds between two bytes.
 _DRIP_SECONDS = 0.8
+# The most that all bursts of one attack send, and the records of one of them.
+_BURST_BYTES = 20_000_000
+_BURST_RECORDS = 1000
+
+
+class Client(Protocol):
+    """What is used of a socket."""
+
+    def sendall(self, data: bytes, /) -> object: ...
+
+    def recv(self, size: int, /) -> bytes: ...
+
+    def close(self) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -37,18 +53,26 @@ class Target:
         context = ssl.create_default_context(cafile=self.ca_file)
         return context.wrap_socket(self.plain(), server_hostname="localhost")
 
+    def records(self) -> RecordClient:
+        return RecordClient(self.plain(), self.ca_file)
+
     def request(self, *fields: str) -> bytes:
         return "\r\n".join([f"GET {self.path} HTTP/1.1", "Host: localhost", *self.fields, *fields, "", ""]).encode()
 
 
 @dataclass(frozen=True)
 class Attack:
-    """How one socket begins, how many there are, and what each sends again and again (nothing: it is silent)."""
+    """How one client begins, how many there are, and what each sends again and again (nothing: it is silent).
+
+    A drip is sent with pauses. What `burst` makes of its records is sent without, until 20 MB are, by clients that come
+    back when they are thrown out.
+    """
 
     name: str
-    begin: Callable[[Target], socket.socket]
+    begin: Callable[[Target], Client]
     count: int = 200
     drip: bytes = b""
+    burst: Callable[[RecordClient], bytes] | None = None
 
 
 def _silent(target: Target) -> socket.socket:
@@ -144,6 +168,28 @@ class UnreadLog:
         return target.request(*(f"Accept-Language: {'x' * 500}" for _ in range(5))) * 50
 
 
+def _records(target: Target) -> RecordClient:
+    return target.records()
+
+
+def _records_in_a_body(target: Target) -> RecordClient:
+    client = target.records()
+    client.sendall(b"POST /write-metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
+    return client
+
+
+def _key_updates(client: RecordClient) -> bytes:
+    return b"".join(client.key_update() for _ in range(_BURST_RECORDS))
+
+
+def _empty_records(client: RecordClient) -> bytes:
+    return b"".join(client.record(b"") for _ in range(_BURST_RECORDS))
+
+
+def _key_updates_between_bytes(client: RecordClient) -> bytes:
+    return b"".join(client.key_update() + client.record(b"a") for _ in range(_BURST_RECORDS // 2))
+
+
 ATTACKS = (
     Attack("connections without a byte", _silent),
     Attack("4 bytes of a handshake", _half_handshake),
@@ -153,16 +199,20 @@ ATTACKS = (
     Attack("told to close, and never do", _never_closes),
     Attack("answers that nobody reads", _never_reads, count=20),
     Attack("bodies that never come", _unsent_body, count=100),
+    Attack("key updates without end", _records, count=8, burst=_key_updates),
+    Attack("key updates in a body", _records_in_a_body, count=8, burst=_key_updates),
+    Attack("key updates between the bytes of a head", _records, count=8, burst=_key_updates_between_bytes),
+    Attack("empty records without end", _records, count=8, burst=_empty_records),
 )
 
 
 @contextlib.contextmanager
-def under_attack(target: Target, attack: Attack, *, again: bool = False) -> Iterator[list[socket.socket]]:
-    """Hold the attack's sockets open; where it drips, a thread sends, and with `again` comes back when thrown out."""
+def under_attack(target: Target, attack: Attack, *, again: bool = False) -> Iterator[list[Client]]:
+    """Hold the attack's sockets open; where it sends, a thread does, and with `again` comes back when thrown out."""
     clients = [attack.begin(target) for _ in range(attack.count)]
     stop = threading.Event()
 
-    def press() -> None:
+    def drip() -> None:
         while not stop.wait(_DRIP_SECONDS):
             for number, client in enumerate(clients):
                 try:
@@ -172,14 +222,30 @@ def under_attack(target: Target, attack: Attack, *, again: bool = False) -> Iter
                         client.close()
                         clients[number] = attack.begin(target)
 
-    thread = threading.Thread(target=press, name="attack", daemon=True)
-    if attack.drip:
+    def flood() -> None:
+        sent = 0
+        while not stop.is_set() and sent < _BURST_BYTES:
+            for number, client in enumerate(clients):
+                assert attack.burst is not None
+                assert isinstance(client, RecordClient)
+                burst = attack.burst(client)
+                sent += len(burst)
+                try:
+                    client.send_records(burst)
+                except OSError:
+                    client.close()
+                    # Who finds the door shut tries again with the next burst.
+                    with contextlib.suppress(OSError):
+                        clients[number] = attack.begin(target)
+
+    thread = threading.Thread(target=flood if attack.burst else drip, name="attack", daemon=True)
+    if attack.drip or attack.burst:
         thread.start()
     try:
         yield clients
     finally:
         stop.set()
-        if attack.drip:
+        if attack.drip or attack.burst:
             thread.join()
         for client in clients:
             client.close()

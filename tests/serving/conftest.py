@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.serving.attacks import Client
+
 PROJECT = Path(__file__).parents[2]
 
 # What the tests ask for; it notes in a file what the hooks called.
@@ -170,7 +172,7 @@ class Server:
             self.process.kill()
 
 
-def read_all(client: socket.socket) -> bytes:
+def read_all(client: Client) -> bytes:
     received = bytearray()
     while chunk := client.recv(1 << 16):
         received += chunk

@@ -68,7 +68,7 @@ def test_every_certificate_passes(
         client.load_cert_chain(*shown.write(tmp_path, "client"))
     with handshaken(_asking(pair, *authorities), client) as (served, wrapped):
         served.sendall(b"hello")
-        served.write_out()
+        assert served.write() == 0
         assert wrapped.recv(5) == b"hello"
         assert served.peer_certificate == (None if shown is None else _der(shown))
 
@@ -83,7 +83,7 @@ def test_a_resumed_session_has_the_certificate_of_the_first(
     context = _asking(pair, MINE)
     with handshaken(context, client) as (served, wrapped):
         served.sendall(b"hello")
-        served.write_out()
+        assert served.write() == 0
         assert wrapped.recv(5) == b"hello"
         session = wrapped.session
     with handshaken(context, client, session) as (served, wrapped):

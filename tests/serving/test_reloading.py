@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -279,3 +280,25 @@ def test_a_failed_look_ends_nothing_and_is_said_once(files: Files, caplog: pytes
     with _following(files, authorities=authorities, interval=0.05):
         wait_for(lambda: len(looks) > 5, "the next looks")
     assert _warnings(caplog) == ["serving-certificate: a change could not be looked at"]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+def test_keys_of_tickets_live_for_a_day_and_who_comes_later_is_served_all_the_same(
+    files: Files, version: ssl.TLSVersion
+) -> None:
+    clock, client = FakeClock(), trust(AUTHORITY)
+    client.minimum_version = client.maximum_version = version
+    certificate = _certificate(files, clock=clock)
+    session = None
+    resumed = []
+    # A day that ends between the third look and the fourth, and another one.
+    for hours in (0, 12, 11.9, 0.2, 23, 1.1):
+        clock.seconds += hours * 3600
+        certificate.check()
+        with handshaken(certificate.context, client, session) as (served, wrapped):
+            resumed.append(wrapped.session_reused)
+            served.sendall(b"hello")
+            assert served.write() == 0
+            assert wrapped.recv(5) == b"hello"
+            session = wrapped.session
+    assert resumed == [False, True, True, False, True, False]

@@ -98,7 +98,7 @@ ENDS = {
     "a paragraph separator": "\u2029X",
     "half a surrogate pair": "\ud800",
 }
-PLACES = {
+BODIES = {
     "the name": lambda text: UserInfo(text),
     "the UID": lambda text: UserInfo("ann", text),
     "a group": lambda text: UserInfo("ann", groups=("ok", text)),
@@ -107,7 +107,7 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("make", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("make", BODIES.values(), ids=BODIES)
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 @pytest.mark.parametrize("begin", ["", "a"], ids=["alone", "after a letter"])
 def test_user_that_is_no_header_field_is_refused(
@@ -121,7 +121,7 @@ def test_user_that_is_no_header_field_is_refused(
     assert other.requests == []
 
 
-@pytest.mark.parametrize("make", [PLACES[name] for name in PLACES if "key" not in name])
+@pytest.mark.parametrize("make", [BODIES[name] for name in BODIES if "key" not in name])
 @pytest.mark.parametrize("text", [" root", "root ", "\u00a0 "])
 def test_user_whose_blanks_would_be_lost_is_refused(
     make: Any, text: str, front: ProxyProvider, other: OtherServer
