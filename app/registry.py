@@ -184,7 +184,8 @@ def build_one(settings: ProviderSettings, make_context: Callable[[str], Provider
     context = make_context(settings.name)
     try:
         provider = make(context, options)
-    except Exception as error:
+    # SystemExit too: it is a failure of this one, and would end whoever builds without a sentence.
+    except (Exception, SystemExit) as error:
         raise ProviderError(f"{place} could not be started: {_sentence(error)}") from error
     if not isinstance(provider, (CustomMetricsProvider, ExternalMetricsProvider)):
         raise ProviderError(f"{place} is no provider, but a {type(provider).__name__}")
@@ -209,7 +210,7 @@ def _maker_and_options(
         return source, source.make, _load_options(place, source.options, settings.options)
     try:
         provider_class = source.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ProviderError(f"{place} cannot be imported: {_sentence(error)}") from error
     _check_class(place, provider_class)
     return source, provider_class, _load_options(place, provider_class.Options, settings.options)

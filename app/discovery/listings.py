@@ -95,7 +95,7 @@ class Discovery:
             self._listings = [_following(name, provider, known.get(name)) for name, provider in providers]
             kept = self._listings
             gone = [listing for listing in before if listing not in kept]
-            self._left = [each for each in (*self._left, *gone) if not each.ended]
+            self._left += [listing for listing in gone if not listing.ended]
         for listing in gone:
             listing.gone = True
             listing.wake.set()
@@ -142,7 +142,9 @@ class Discovery:
             # Writes may come by the thousand: they are followed soon, not one by one.
             self._stopped.wait(REFRESH_SPACING_SECONDS)
             listing.wake.wait(self._interval)
-        listing.ended = True
+        with self._lock:
+            listing.ended = True
+            self._left = [each for each in self._left if each is not listing]
 
     def _refresh(self, listing: _Listing) -> None:
         provider = listing.provider

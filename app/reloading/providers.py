@@ -215,8 +215,8 @@ class RunningProviders:
         if len(threads) > allowed:
             names = ", ".join(name for name, _ in Counter(_kind_of(thread) for thread in threads).most_common(3))
             raise HangingError(
-                f"nothing is replaced: the process has {len(threads)} threads, and {self._threads} after its start: what"
-                f" providers began does not end when they are stopped ({names}); restart the server"
+                f"nothing is replaced: the process has {len(threads)} threads, and had {self._threads} after its start:"
+                f" what providers began does not end when they are stopped ({names}); restart the server"
             )
 
     def _hanging_reads(self) -> list[tuple[str, str]]:
