@@ -22,6 +22,7 @@ from app.kube.config import load_client
 from app.provider import CustomMetricsProvider, ExternalMetricsProvider, Options, Provider, ProviderContext
 from app.provider.functions import Metrics
 from app.registry import OfferedProvider, ProviderError
+from app.serving import startup
 from app.settings import ENVIRONMENT_PREFIX, Settings, flags
 from app.settings.sources import Source
 
@@ -152,7 +153,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def load(self) -> MetricsServer:
         """Make the application, in the worker."""
         try:
-            return create_app(Settings.from_environ())
+            return create_app(startup.load_for_worker(os.environ))
         except (ProviderError, ValueError) as problem:
             sys.stderr.write(f"{self.prog}: {problem}\n")
             sys.exit(_WORKER_BOOT_ERROR)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version as distribution_version
@@ -94,14 +94,21 @@ class MetricsServer(Flask):
         self.answer: AtOnce | None = None
 
     def start(self) -> None:
-        """Start what runs in the background: the client CAs, the cluster's mapping, the providers, discovery."""
-        self.following.start()
-        if self.delegation is not None:
-            self.delegation.start()
-        self.cluster.start()
-        self.running.start()
-        self.discovery.start()
-        self.configuration.start()
+        """Start what runs in the background: the client CAs, the cluster's mapping, the providers, discovery.
+
+        Raises what a provider raises, as ProviderError; what was started before it is stopped again.
+        """
+        try:
+            self.following.start()
+            if self.delegation is not None:
+                self.delegation.start()
+            self.cluster.start()
+            self.running.start()
+            self.discovery.start()
+            self.configuration.start()
+        except BaseException:
+            self.stop()
+            raise
 
     @property
     def providers(self) -> list[ConfiguredProvider]:
@@ -153,13 +160,45 @@ def create_app(
     Raises ProviderError, or ValueError with a sentence for a bad cluster.
     """
     clock = clock or SystemClock()
-    telemetry = Telemetry(CollectorRegistry(), api_versions=[(row.group, row.version) for row in API_VERSIONS])
     following = Following(clock.monotonic, logger)
-    telemetry.registry.register(FollowedMetrics(following.ages))
     cluster = cluster or _cluster(settings.cluster, following)
-
+    delegation = None if settings.cluster.standalone else _delegation(settings, clock, following)
     make_context = partial(_provider_context, cluster=cluster, clock=clock)
+    # The last that can fail for a reason of the configuration; what they began is undone if anything does after them.
     providers = registry.build(settings.providers, make_context)
+    try:
+        server = _server(
+            settings,
+            providers,
+            make_context,
+            cluster=cluster,
+            delegation=delegation,
+            following=following,
+            clock=clock,
+        )
+    except BaseException:
+        registry.discard(providers)
+        raise
+    for configured in providers:
+        logger.info(
+            "provider %s: %s of %s %s", configured.name, configured.kind, configured.distribution, configured.version
+        )
+    return server
+
+
+def _server(
+    settings: Settings,
+    providers: Sequence[ConfiguredProvider],
+    make_context: Callable[[str], ProviderContext],
+    *,
+    cluster: Cluster | StandaloneCluster,
+    delegation: Delegation | None,
+    following: Following,
+    clock: Clock,
+) -> MetricsServer:
+    """Put the server together; nothing is started."""
+    telemetry = Telemetry(CollectorRegistry(), api_versions=[(row.group, row.version) for row in API_VERSIONS])
+    telemetry.registry.register(FollowedMetrics(following.ages))
     waiting = provider_room()
     instances = make_instances(providers, waiting=waiting, telemetry=telemetry, clock=clock)
     router = Router(
@@ -197,16 +236,12 @@ def create_app(
         router=router,
         discovery=discovery,
         telemetry=telemetry,
-        delegation=None if settings.cluster.standalone else _delegation(settings, clock, following),
+        delegation=delegation,
         following=following,
     )
     observer = Observer(telemetry.requests, clock)
     _route(server, telemetry, clock, observer)
     server.wsgi_app = ReadsTarget(Observation(server.wsgi_app, observer))  # type: ignore[method-assign]
-    for configured in providers:
-        logger.info(
-            "provider %s: %s of %s %s", configured.name, configured.kind, configured.distribution, configured.version
-        )
     return server
 
 

@@ -8,6 +8,8 @@ A program that runs the server itself offers its own providers beside them (`off
 from __future__ import annotations
 
 import inspect
+import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -29,6 +31,7 @@ __all__ = [
     "build",
     "build_one",
     "check",
+    "discard",
     "installed",
     "offer",
     "origin",
@@ -38,6 +41,11 @@ __all__ = [
 # The server's own.
 DISTRIBUTION = "metrics-apiserver"
 ENTRY_POINT_GROUP = "metrics_apiserver.providers"
+_DISCARD_SECONDS = 2.0
+# Of a provider's options, in one line; the list of problems has them all.
+_MOST_SENTENCES = 20
+
+logger = logging.getLogger("metrics_apiserver")
 
 
 class ProviderError(Exception):
@@ -49,7 +57,8 @@ class OptionsError(ProviderError):
 
     def __init__(self, provider: str, messages: Any) -> None:
         begin, sentences = f"{provider}: the options are wrong", flatten_messages(messages)
-        super().__init__(f"{begin}: {'; '.join(sentences)}")
+        more = f"; and {len(sentences) - _MOST_SENTENCES} more" if len(sentences) > _MOST_SENTENCES else ""
+        super().__init__(f"{begin}: {'; '.join(sentences[:_MOST_SENTENCES])}{more}")
         places = [place for place, _ in located_messages(messages)]
         self.problems = [(place, f"{begin}: {each}") for place, each in zip(places, sentences, strict=True)]
 
@@ -141,9 +150,31 @@ def build(
 ) -> list[ConfiguredProvider]:
     """Build every configured provider, in order; `make_context` makes the context of an instance name.
 
-    Raises ProviderError for the first that cannot be built.
+    Raises ProviderError for the first that cannot be built; those before it are stopped again.
     """
-    return [build_one(settings, make_context) for settings in providers]
+    built: list[ConfiguredProvider] = []
+    try:
+        for settings in providers:
+            built.append(build_one(settings, make_context))
+    except BaseException:
+        discard(built)
+        raise
+    return built
+
+
+def discard(providers: Sequence[ConfiguredProvider]) -> None:
+    """Stop providers that never started, the last one first; waits for them no longer than a moment."""
+
+    def stop() -> None:
+        for configured in reversed(providers):
+            try:
+                configured.provider.stop()
+            except Exception:
+                logger.exception("provider %s failed to stop", configured.name)
+
+    thread = threading.Thread(target=stop, name="discard-providers", daemon=True)
+    thread.start()
+    thread.join(_DISCARD_SECONDS)
 
 
 def build_one(settings: ProviderSettings, make_context: Callable[[str], ProviderContext]) -> ConfiguredProvider:
@@ -153,7 +184,8 @@ def build_one(settings: ProviderSettings, make_context: Callable[[str], Provider
     context = make_context(settings.name)
     try:
         provider = make(context, options)
-    except Exception as error:
+    # SystemExit too: it is a failure of this one, and would end whoever builds without a sentence.
+    except (Exception, SystemExit) as error:
         raise ProviderError(f"{place} could not be started: {_sentence(error)}") from error
     if not isinstance(provider, (CustomMetricsProvider, ExternalMetricsProvider)):
         raise ProviderError(f"{place} is no provider, but a {type(provider).__name__}")
@@ -178,7 +210,7 @@ def _maker_and_options(
         return source, source.make, _load_options(place, source.options, settings.options)
     try:
         provider_class = source.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ProviderError(f"{place} cannot be imported: {_sentence(error)}") from error
     _check_class(place, provider_class)
     return source, provider_class, _load_options(place, provider_class.Options, settings.options)

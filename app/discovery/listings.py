@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -22,6 +23,8 @@ LISTING_INTERVAL_SECONDS = 5.0
 # The first listing is usually there before the first request; a slow provider is not waited for longer than this.
 FIRST_LISTING_SECONDS = 1.0
 REFRESH_SPACING_SECONDS = 0.1
+# A listing comes from memory: one that takes longer hangs.
+HANGING_SECONDS = 10.0
 # What is read of one provider's listing at most: a generator without an end must not fill the memory.
 MAX_READ = 200_000
 
@@ -36,6 +39,9 @@ class _Listing:
     external: Sequence[ExternalMetricInfo] = ()
     failing: bool = False
     gone: bool = False
+    # When the call that is under way began, in monotonic seconds.
+    asked: float | None = None
+    ended: bool = False
     first: threading.Event = field(default_factory=threading.Event)
     wake: threading.Event = field(default_factory=threading.Event)
 
@@ -66,6 +72,9 @@ class Discovery:
         self._lock = threading.Lock()
         self._cut: dict[str, int] = {}
         self._documents = Documents.of((), ())
+        # Those of providers that were replaced, until their call has come back.
+        self._left: list[_Listing] = []
+        telemetry.hanging.watch(self._hanging)
 
     @property
     def documents(self) -> Documents:
@@ -85,10 +94,11 @@ class Discovery:
             known = {listing.name: listing for listing in before}
             self._listings = [_following(name, provider, known.get(name)) for name, provider in providers]
             kept = self._listings
-        for listing in before:
-            if listing not in kept:
-                listing.gone = True
-                listing.wake.set()
+            gone = [listing for listing in before if listing not in kept]
+            self._left += [listing for listing in gone if not listing.ended]
+        for listing in gone:
+            listing.gone = True
+            listing.wake.set()
         self._run([listing for listing in kept if listing not in before])
         self._rebuild()
 
@@ -97,6 +107,19 @@ class Discovery:
         self._stopped.set()
         for listing in self._listings:
             listing.wake.set()
+
+    def left_behind(self) -> list[tuple[str, str]]:
+        """Name each provider that was replaced while its listing was under way, and has not come back since."""
+        return [(listing.name, "list") for listing in list(self._left) if listing.asked is not None]
+
+    def _hanging(self) -> list[tuple[str, str]]:
+        now = time.monotonic()
+        in_use = [
+            listing
+            for listing in list(self._listings)
+            if listing.asked is not None and now - listing.asked > HANGING_SECONDS
+        ]
+        return [*((listing.name, "list") for listing in in_use), *self.left_behind()]
 
     def refresh_soon(self) -> None:
         """Have the providers asked again at once, without waiting for them."""
@@ -112,11 +135,16 @@ class Discovery:
     def _keep_listing(self, listing: _Listing) -> None:
         while not self._stopped.is_set() and not listing.gone:
             listing.wake.clear()
+            listing.asked = time.monotonic()
             self._refresh(listing)
+            listing.asked = None
             listing.first.set()
             # Writes may come by the thousand: they are followed soon, not one by one.
             self._stopped.wait(REFRESH_SPACING_SECONDS)
             listing.wake.wait(self._interval)
+        with self._lock:
+            listing.ended = True
+            self._left = [each for each in self._left if each is not listing]
 
     def _refresh(self, listing: _Listing) -> None:
         provider = listing.provider

@@ -6,15 +6,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from app.kube.standard import standard_resources
 from app.model.resources import GroupVersion, NamespacedName, RESTMapping
+from app.yaml_values import YAMLReader, YAMLValueError
 
 __all__ = ["ObjectsError", "load_objects", "parse_objects"]
 
 _SIZE_LIMIT = 16 * 1024 * 1024
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Of one document: a List of so many small objects as fit into the file.
+_MOST_VALUES = 8_000_000
+_QUOTED_CHARACTERS = 100
 
 
 class ObjectsError(ValueError):
@@ -47,14 +48,14 @@ def parse_objects(text: str) -> list[dict[str, Any]]:
 
     A namespaced object without a namespace gets `default`, as with kubectl. Raises ObjectsError with every problem.
     """
-    check = _Check()
+    check, reader = _Check(), YAMLReader(text, most_values=_MOST_VALUES)
     try:
-        for number, document in enumerate(yaml.load_all(text, _LOADER), start=1):
+        for number, (_, document) in enumerate(reader.documents(), start=1):
             for place, item in _unpacked(f"document {number}", document):
                 check.add(place, item)
-    # A timestamp that is none is a ValueError.
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        check.problems.append(f"not YAML: {' '.join(str(error).split())}")
+    except YAMLValueError as error:
+        check.problems.append(f"not YAML: line {error.line}: {error}")
+    check.problems += [f"line {line}: {sentence}" for line, sentence in reader.duplicates]
     if check.problems:
         raise ObjectsError(check.problems)
     return check.objects
@@ -131,7 +132,9 @@ def _metadata_problems(metadata: dict[str, Any]) -> list[str]:
     if not isinstance(labels, dict):
         return [*problems, "metadata.labels must be a mapping"]
     return problems + [
-        f"the label {key} must be a string; put {value} in quotes"
+        # What is quoted may be a whole tree.
+        f"the label {str(key)[:_QUOTED_CHARACTERS]} must be a string; put"
+        f" {'it' if isinstance(value, (dict, list)) else str(value)[:_QUOTED_CHARACTERS]} in quotes"
         for key, value in labels.items()
         if not isinstance(key, str) or not isinstance(value, str)
     ]

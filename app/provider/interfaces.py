@@ -50,7 +50,7 @@ class Provider:
         """Start threads and connections, if there are any: runs in the worker process, before the first read."""
 
     def stop(self) -> None:
-        """Stop what `start` started."""
+        """Stop what `start` started. It may come twice, and without a start: another provider could not be built."""
 
 
 class CustomMetricsProvider(Provider, ABC):

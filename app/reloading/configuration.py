@@ -8,33 +8,41 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from functools import partial
 
 from app.files import FileFollower
 from app.logs.hiding import hide_secrets
 from app.model.clock import Clock
 from app.registry import ProviderError
+from app.reloading.calls import Calls, Subject
 from app.serving import startup
 from app.settings import ProviderSettings, Settings
 from app.settings.sections import rows_of
+from app.settings.sources import Source
 from app.staleness import Following
 from app.telemetry import Telemetry
+from app.yaml_values import read_bounded
 
 __all__ = ["ConfigurationFile"]
 
 # A file is looked at again until it has stood still for so long: an editor empties it before it writes.
 _SETTLE_SECONDS = 0.1
 _SETTLE_TRIES = 50
-# What was refused may be right by now, though it has not changed: a file that it names, a backend that was away.
-_AGAIN_SECONDS = 10.0
+# What was refused may be right by now, though it has not changed: a file that it names, a backend that was away. The
+# pause grows to half of the time for which it has been wrong.
+_AGAIN_SECONDS, _MOST_AGAIN_SECONDS = 10.0, 120.0
+# How long the check may take, which imports providers: code of anybody.
+_CHECK_SECONDS = 60.0
 _STOP_SECONDS = 0.3
 # A probe's line is read by people.
 _LONGEST_REASON = 300
+# A line of the log, too; `validate` says them all.
+_MOST_LOGGED = 50
 
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """What the file holds and is not used (None: there is no file), why, and when that was last found.
+    """What the file holds and is not used (None: there is no file), why, since when, and when to look again.
 
     `shown` is what a probe's reader is told: anybody may read it, and what a provider raises may quote a password.
     """
@@ -43,7 +51,9 @@ class _Refusal:
     problems: tuple[str, ...]
     shown: str
     since: datetime
-    looked: float
+    # In monotonic seconds: when this content was first refused, and when it is tried again.
+    begun: float
+    again: float
 
 
 class ConfigurationFile:
@@ -63,8 +73,11 @@ class ConfigurationFile:
         following: Following | None = None,
     ) -> None:
         """Make it; `replace` has other providers asked, and raises ProviderError where it cannot."""
-        self._settings = settings
+        # Without what is large: the values of the file, which the providers have.
+        self._settings = dataclasses.replace(settings, providers=(), source=Source())
+        self._environ = settings.source.environ
         self._replace = replace
+        self._calls = Calls(clock)
         self._telemetry = telemetry
         self._clock = clock
         self._logger = logger
@@ -82,6 +95,7 @@ class ConfigurationFile:
             followed=following.follow("the file of --config") if following is not None and self.path else None,
         )
         telemetry.config_timestamp.set(self._since.timestamp())
+        telemetry.hanging.watch(self._calls.hanging)
 
     def start(self) -> None:
         """Begin to follow the file; once."""
@@ -129,12 +143,12 @@ class ConfigurationFile:
     def _read(self) -> bytes | None:
         """Read the file as soon as it stands still; None where there is nothing to read."""
         try:
-            content = Path(self.path).read_bytes()
+            content = read_bounded(self.path)
             for _ in range(_SETTLE_TRIES if content != self._content else 0):
                 before = content
                 if self._stopping.wait(_SETTLE_SECONDS):
                     break
-                content = Path(self.path).read_bytes()
+                content = read_bounded(self.path)
                 if content == before:
                     break
         except OSError:
@@ -145,7 +159,7 @@ class ConfigurationFile:
         refusal = self._refusal
         if refusal is None or refusal.content != content:
             return False
-        return self._clock.monotonic() - refusal.looked < _AGAIN_SECONDS
+        return self._clock.monotonic() < refusal.again
 
     def _take_over(self, content: bytes | None) -> tuple[list[str], str]:
         """Use what the file holds now; else give what is wrong with it, and what of that anybody may be told."""
@@ -154,7 +168,7 @@ class ConfigurationFile:
         if not content.strip():
             return [f"{self.path}: there is nothing in it"], ""
         try:
-            settings, problems = startup.load(self._settings.source.environ, content)
+            settings, problems = self._check(content)
             if problems or not self._replace(settings.providers):
                 return problems, ""
         except ProviderError as error:
@@ -165,6 +179,13 @@ class ConfigurationFile:
             return [f"{self.path} could not be taken over: {type(error).__name__}"], ""
         self._use(content, settings)
         return [], ""
+
+    def _check(self, content: bytes) -> tuple[Settings, list[str]]:
+        """Check the content as the start does. Raises HangingError, and ProviderError where it ends its thread."""
+        subject = Subject("", f"{self.path} could not be checked", content)
+        check = partial(startup.load, self._environ, content)
+        checked: tuple[Settings, list[str]] = self._calls.run("check", subject, check, _CHECK_SECONDS)
+        return checked
 
     def _use(self, content: bytes, settings: Settings) -> None:
         self._content, self._since, self._refusal = content, self._clock.now(), None
@@ -179,13 +200,20 @@ class ConfigurationFile:
 
     def _refuse(self, content: bytes | None, problems: tuple[str, ...], shown: str) -> None:
         before, now = self._refusal, self._clock.now()
-        told = before is not None and (before.content, before.problems) == (content, problems)
+        seconds = self._clock.monotonic()
+        same = before is not None and before.content == content
+        told = before is not None and same and before.problems == problems
         since = before.since if before is not None and told else now
-        self._refusal = _Refusal(content, problems, shown, since, self._clock.monotonic())
+        begun = before.begun if before is not None and same else seconds
+        pause = min(_MOST_AGAIN_SECONDS, max(_AGAIN_SECONDS, (seconds - begun) / 2))
+        self._refusal = _Refusal(content, problems, shown, since, begun, seconds + pause)
         self._telemetry.config_successful.set(0)
         if not told:
+            more = f"; and {len(problems) - _MOST_LOGGED} more" if len(problems) > _MOST_LOGGED else ""
             self._logger.warning(
-                "the new configuration is refused, and the old one stays in use: %s", "; ".join(problems)
+                "the new configuration is refused, and the old one stays in use: %s%s",
+                "; ".join(problems[:_MOST_LOGGED]),
+                more,
             )
 
 

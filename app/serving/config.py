@@ -17,7 +17,7 @@ from app.serving.hooks import bind as _bind
 from app.serving.log import level_name, log_class
 from app.serving.loop import WorkerOptions
 from app.serving.pairs import Pair
-from app.serving.startup import load, load_certificate
+from app.serving.startup import load, load_certificate, remember
 from app.serving.stopping import Reloads
 from app.serving.worker import worker_class as _worker_class
 from app.settings import Settings
@@ -70,6 +70,7 @@ def _load() -> tuple[Settings, Pair, str | None]:
         sys.stderr.write(f"metrics-apiserver: the configuration has {count}:\n")
         sys.stderr.writelines(f"  - {problem}\n" for problem in problems)
         raise SystemExit(1)
+    remember(settings)
     return settings, pair, folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 
@@ -10,9 +11,14 @@ from app.kube.authorities import authority_problems
 from app.serving.certificates import ensure_certificate
 from app.serving.ciphers import cipher_problems
 from app.serving.pairs import CertificateError, Pair, read_pair
-from app.settings import Settings
+from app.settings import Settings, SettingsError
 
-__all__ = ["load", "load_certificate"]
+__all__ = ["load", "load_certificate", "load_for_worker", "remember"]
+
+logger = logging.getLogger("metrics_apiserver")
+
+# What the master began with, for its workers: they get it by the fork.
+_at_start: list[Settings] = []
 
 
 def load(environ: Mapping[str, str], content: bytes | None = None) -> tuple[Settings, list[str]]:
@@ -24,6 +30,27 @@ def load(environ: Mapping[str, str], content: bytes | None = None) -> tuple[Sett
     problems += registry.check(settings.providers, settings.source.provider_line)
     further = authority_problems(settings.authentication) + cipher_problems(settings.serving.tls_cipher_suites)
     return settings, problems + [settings.source.placed(problem) for problem in further]
+
+
+def remember(settings: Settings) -> None:
+    """Keep the settings that the server starts with, for workers that find others which are wrong."""
+    _at_start[:] = [settings]
+
+
+def load_for_worker(environ: Mapping[str, str]) -> Settings:
+    """Read the settings anew, as a reload (SIGHUP) wants them; those of the start where they are wrong by now.
+
+    A worker that cannot begin would be the end of the master, and so of a server that serves. Raises SettingsError
+    where there was no start.
+    """
+    settings, problems = load(environ)
+    if not problems:
+        return settings
+    if not _at_start:
+        raise SettingsError(problems)
+    # What follows the file says why, as of any other wrong change.
+    logger.warning("the configuration is wrong by now, and this worker goes on with that of the start")
+    return _at_start[0]
 
 
 def load_certificate(settings: Settings, *, make: bool) -> tuple[Pair | None, list[str]]:

@@ -43,19 +43,20 @@ class Source:
         """Read the settings of one section, with the default in the place of what is wrong."""
         values = {}
         for setting in rows_of(kind):
-            raw, where = self._raw(setting)
+            raw = self.environ.get(setting.variable, self.document.values.get(setting.key))
             if raw is None:
                 continue
             try:
                 values[setting.name] = setting.schema_field.deserialize(raw)
             except ValidationError as error:
-                self.problems += [f"{where}={raw}: {message}" for message in flatten_messages(error.messages)]
+                begin = f"{self._where(setting)}={_cut(str(raw))}"
+                self.problems += [f"{begin}: {message}" for message in flatten_messages(error.messages)]
         return kind(**values)
 
-    def _raw(self, setting: Setting) -> tuple[Any, str]:
+    def _where(self, setting: Setting) -> str:
         if setting.variable in self.environ:
-            return self.environ[setting.variable], f"{setting.flag} ({setting.variable})"
-        return self.document.values.get(setting.key), f"{self.document.at((setting.key,))}: {setting.key}"
+            return f"{setting.flag} ({setting.variable})"
+        return f"{self.document.at((setting.key,))}: {setting.key}"
 
     @property
     def _named_providers(self) -> str | None:
@@ -128,6 +129,12 @@ _SERVICE_LINK = re.compile(
 
 
 _INSTANCE = InstanceSchema()
+# What is quoted of a wrong setting.
+_QUOTED_CHARACTERS = 200
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _QUOTED_CHARACTERS else f"{text[:_QUOTED_CHARACTERS]}…"
 
 
 def _remains(error: ValidationError) -> ProviderSettings:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -128,6 +128,11 @@ class ProviderMetrics(Collector):
         with self._lock:
             if self._loads.get(provider) == load:
                 del self._loads[provider]
+
+    def retain(self, providers: Collection[str]) -> None:
+        """Forget the figures of all but these."""
+        with self._lock:
+            self._figures = {key: figures for key, figures in self._figures.items() if key[0] in providers}
 
     def collect(self) -> Iterator[Metric]:
         """Give the figures as of now."""

@@ -9,6 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 
 from app.telemetry.freshness import Freshness
+from app.telemetry.hanging import HangingCalls
 from app.telemetry.log_lines import DroppedLines
 from app.telemetry.providers import ProviderMetrics
 from app.telemetry.registries import ProviderRegistries
@@ -34,6 +35,8 @@ class Telemetry:
         registry.register(self.freshness)
         self.providers = ProviderMetrics()
         registry.register(self.providers)
+        self.hanging = HangingCalls()
+        registry.register(self.hanging)
         self.registries = ProviderRegistries()
         registry.register(self.registries)
         self.discovery_cut = Gauge(

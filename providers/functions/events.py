@@ -33,7 +33,8 @@ class EventThread:
     def __init__(self, what: str, events: Iterable[object], fire: Callable[[], None], logger: Logger) -> None:
         self._what = what
         self._events = events
-        self._fire = fire
+        # None: it was stopped. A thread that waits for ever then holds the iterable alone, and not all of the provider.
+        self._fire: Callable[[], None] | None = fire
         self._logger = logger
         self._stopped = threading.Event()
 
@@ -44,13 +45,16 @@ class EventThread:
     def stop(self) -> None:
         """Be heard no more; the thread ends at its next event, and is left behind if there is none."""
         self._stopped.set()
+        self._fire = None
 
     def _iterate(self) -> None:
         try:
             for number, _ in enumerate(self._events, start=1):
-                if self._stopped.is_set():
+                fire = self._fire
+                if fire is None:
                     return
-                self._fire()
+                fire()
+                del fire  # it is not kept until the next event
                 if number % _BURST == 0:
                     self._stopped.wait(_REST_SECONDS)
         except Exception as error:

@@ -45,7 +45,12 @@ class ShadowProvider(CustomMetricsProvider, ExternalMetricsProvider):
     def __init__(self, context: ProviderContext, options: Mapping[str, Any]) -> None:
         super().__init__(context, options)
         self._first = self._part("first")
-        self._second = self._part("second")
+        try:
+            self._second = self._part("second")
+        except BaseException:
+            # Nobody else knows of it.
+            self._stop_part(self._first, "first")
+            raise
         self.answers_from_memory = self._first.answers_from_memory
         self.per_user = self._first.per_user or self._second.per_user
         self._tolerance = Decimal(str(options["tolerance"]))
@@ -154,19 +159,25 @@ class ShadowProvider(CustomMetricsProvider, ExternalMetricsProvider):
             self._second.start()
         except Exception:
             self.context.logger.exception("the second provider cannot start, and nothing is compared")
-        else:
-            self._workers.start()
+            return
+        if not self._workers.start():
+            # It came back after the stop, and may have gone on to start something.
+            self._stop_part(self._second, "second")
 
     def _stop_second(self) -> None:
-        if self._starter.ident is None:
-            return  # never started
-        self._starter.join(_START_SECONDS)
-        if self._starter.is_alive() or not self._workers.stop():
+        """Stop the second, whether it has started, is still about to, or never was to."""
+        ended = self._workers.stop()
+        if self._starter.ident is not None:
+            self._starter.join(_START_SECONDS)
+        if self._starter.is_alive() or not ended:
             self.context.logger.warning("the second provider hangs, and is left behind")
+        self._stop_part(self._second, "second")
+
+    def _stop_part(self, part: Provider, which: str) -> None:
         try:
-            self._second.stop()
+            part.stop()
         except Exception:
-            self.context.logger.exception("the second provider failed to stop")
+            self.context.logger.exception("the %s provider failed to stop", which)
 
 
 def _outcome(ask: Callable[[], Any]) -> Outcome:

@@ -22,16 +22,22 @@ class Workers:
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._most = count * _WAITING
         self._logger = logger
-        self._running = False
+        # Held for a moment: nothing starts after the stop.
+        self._lock = threading.Lock()
+        self._running = self._stopped = False
         self._threads = [
             threading.Thread(target=self._run, name=f"shadow-{name}-{number}", daemon=True) for number in range(count)
         ]
 
-    def start(self) -> None:
-        """Start the threads; once."""
-        self._running = True
-        for thread in self._threads:
-            thread.start()
+    def start(self) -> bool:
+        """Start the threads; once. False where they were stopped before that."""
+        with self._lock:
+            if self._stopped:
+                return False
+            self._running = True
+            for thread in self._threads:
+                thread.start()
+        return True
 
     def submit(self, job: Callable[[], None]) -> bool:
         """Have a job done, and return at once; False when there is no room for it."""
@@ -42,7 +48,8 @@ class Workers:
 
     def stop(self) -> bool:
         """End the threads without what still waits; False when one hangs and is left behind."""
-        self._running = False
+        with self._lock:
+            self._running, self._stopped = False, True
         for _ in self._threads:
             self._jobs.put(None)
         deadline = time.monotonic() + _STOP_SECONDS

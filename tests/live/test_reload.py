@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -102,6 +103,27 @@ def test_reload_under_load(tmp_path: Path, place: Callable[[Path], tuple[Path, C
         assert {value for _, value in readers.answers} == {"1", "2"}
         metrics = server.ask("GET", "/metrics", {}).text
         assert "metrics_apiserver_config_last_reload_successful 1.0" in metrics
+
+
+def test_signal_with_a_wrong_file_ends_nothing(tmp_path: Path) -> None:
+    """The worker that takes over finds it, and goes on with what the server was started with, until it is right."""
+    path, write = plain(tmp_path)
+    write(ONE)
+    with LiveServer(tmp_path, f"--config={path}", "--request-timeout=1s") as server:
+
+        def value() -> str:
+            return str(server.ask("GET", READ, {}).json["items"][0]["value"])
+
+        assert value() == "1"
+        write(WRONG)
+        wait_until(lambda: "is refused" in server.log(), 20, server.log)
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "goes on with that of the start" in server.log(), 20, server.log)
+        wait_until(lambda: server.log().count("is refused") == 2, 20, server.log)
+        assert value() == "1"
+        write(TWO)
+        wait_until(lambda: value() == "2", 20, server.log)
+    assert "Traceback" not in server.log()
 
 
 def test_stop_while_a_reload_is_fresh(tmp_path: Path) -> None:

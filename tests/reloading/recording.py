@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -26,9 +27,14 @@ from app.registry import OfferedProvider
 __all__ = ["Journal", "RecordingProvider"]
 
 
+_RAISED = {"build": "no backend", "start": "no connection", "stop": "already gone"}
+
+
 class RecordingOptions(Options):
     value = fields.Integer(load_default=1)
     fault = fields.String(load_default="")
+    # When it starts a thread of its own, which ends with the stop: "build" or "start".
+    thread = fields.String(load_default="")
 
 
 class Journal:
@@ -37,6 +43,8 @@ class Journal:
     def __init__(self) -> None:
         self.events: list[str] = []
         self.built: list[RecordingProvider] = []
+        # Every one that somebody still holds.
+        self.alive: weakref.WeakSet[RecordingProvider] = weakref.WeakSet()
         self.released = threading.Event()
 
     @contextmanager
@@ -57,28 +65,45 @@ class RecordingProvider(ExternalMetricsProvider):
 
     def __init__(self, journal: Journal, context: ProviderContext, options: Mapping[str, Any]) -> None:
         super().__init__(context, options)
-        if options["fault"] == "build":
-            raise RuntimeError("no backend")
         self._journal = journal
+        self._ended = threading.Event()
         self._reads = Counter("recorded_reads", "Reads.", registry=context.registry)
+        self._fail("build")
+        if options["fault"] == "metrics":
+            Counter("recorded_reads", "Reads.", registry=context.registry)
         journal.built.append(self)
+        journal.alive.add(self)
+        self._run_thread("build")
 
     def _note(self, event: str) -> None:
         self._journal.events.append(f"{event} {self.options['value']}")
 
+    def _fail(self, place: str) -> None:
+        fault = self.options["fault"]
+        if fault == place:
+            raise RuntimeError(_RAISED[place])
+        if fault == f"exit in {place}":
+            raise SystemExit(1)
+        if fault == f"hang in {place}":
+            self._note(fault)
+            self._journal.released.wait()
+
+    def _run_thread(self, place: str) -> None:
+        if self.options["thread"] == place:
+            threading.Thread(target=self._ended.wait, name="recording", daemon=True).start()
+
     def start(self) -> None:
         self._note("start")
-        if self.options["fault"] == "start":
-            raise RuntimeError("no connection")
-        if self.options["fault"] == "hang in start":
-            self._journal.released.wait()
+        self._run_thread("start")
+        self._fail("start")
 
     def stop(self) -> None:
         self._note("stop")
-        if self.options["fault"] == "stop":
-            raise RuntimeError("already gone")
+        self._ended.set()
+        self._fail("stop")
 
     def list_all_external_metrics(self) -> Iterable[ExternalMetricInfo]:
+        self._fail("list")
         return [ExternalMetricInfo(f"recorded-{self.options['value']}")]
 
     def get_external_metric(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -372,6 +373,46 @@ def test_refused_file_is_tried_again_although_it_has_not_changed(
         "the new configuration is refused, and the old one stays in use: its backend is away",
     ]
     assert "was refused" not in configuration.status()
+
+
+def test_pause_grows_while_the_same_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an hour it is tried some forty times, not 360; another content is tried at once."""
+    monkeypatch.setattr("app.reloading.configuration._SETTLE_SECONDS", 0.0)
+    path = tmp_path / "config.yaml"
+    path.write_text("providers: [{name: a, kind: constant}]", encoding="utf-8")
+    asked: list[float] = []
+    clock = FakeClock()
+
+    def replace(_providers: Sequence[ProviderSettings]) -> bool:
+        asked.append(clock.seconds - 1000)
+        raise ProviderError("its backend is away")
+
+    settings = Settings.from_environ(environ(config=str(path)))
+    telemetry = Telemetry(CollectorRegistry())
+    configuration = ConfigurationFile(settings, replace, telemetry=telemetry, clock=clock, logger=LOGGER)
+    path.write_text("providers: [{name: b, kind: constant}]", encoding="utf-8")
+    for _ in range(3600):
+        configuration.look()
+        clock.seconds += 1
+    pauses = [int(after - before) for before, after in itertools.pairwise(asked)]
+    assert (pauses[:3], pauses[-1], pauses == sorted(pauses)) == ([10, 10, 10], 120, True)
+    assert len(asked) < 50
+    path.write_text("providers: [{name: c, kind: constant}]", encoding="utf-8")
+    configuration.look()
+    assert asked[-1] == 3600
+
+
+def test_long_list_of_problems_is_cut_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("providers: [{name: a, kind: constant}]", encoding="utf-8")
+    settings = Settings.from_environ(environ(config=str(path)))
+    telemetry = Telemetry(CollectorRegistry())
+    configuration = ConfigurationFile(settings, lambda _: True, telemetry=telemetry, clock=FakeClock(), logger=LOGGER)
+    path.write_text("\n".join(f"wrong{number}: 1" for number in range(100)), encoding="utf-8")
+    configuration.look()
+    (warning,) = warnings(caplog)
+    assert warning.endswith("there is no such setting; and 50 more")
+    assert "(and 99 more)" in configuration.status()
 
 
 def test_without_a_file_nothing_is_followed(make_server: Callable[..., MetricsServer]) -> None:

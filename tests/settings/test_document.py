@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from app.settings.document import Document, Place, written_place
@@ -90,10 +92,22 @@ def test_right_file(text: str) -> None:
 
 
 def test_aliases_cost_no_more_than_what_is_written() -> None:
-    """Nine levels of ten aliases each stand for a thousand million values."""
+    """Nine levels of ten aliases each would stand for a thousand million values."""
     levels = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    assert Document.parse("FILE", "\n".join(levels[:4]).encode()).at(("a3", 3, 3, 0)) == "FILE:2"
     document = Document.parse("FILE", "\n".join(levels).encode())
-    assert (document.problems, document.at(("a9", 3, 3, 0))) == ((), "FILE:7")
+    assert document.problems == ("FILE:6: not YAML: aliases stand for more than 100,000 values",)
+    assert document.values == {}
+
+
+def test_file_that_is_too_large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is not even read whole."""
+    monkeypatch.setattr("app.settings.document.MOST_BYTES", 2**20)
+    monkeypatch.setattr("app.yaml_values.MOST_BYTES", 2**20)
+    path = tmp_path / "config.yaml"
+    path.write_bytes(b"# a comment\n" * 2**17)
+    document = Document.read(str(path))
+    assert document.problems == (f"{path}: the file has more than 1 MiB",)
 
 
 def test_place_as_people_write_it() -> None:
