@@ -190,3 +190,31 @@ def test_validate_says_what_serve_would_say(
 def test_validate_of_a_file_that_is_not_there(validate: object, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["validate", "none.yaml"]) == 1
     assert capsys.readouterr().out.startswith("--config=none.yaml: No such file or directory\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        pytest.param(
+            "\n".join(["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10))]),
+            "config.yaml:6: not YAML: aliases stand for more than 100,000 values",
+            id="aliases of aliases",
+        ),
+        pytest.param(
+            f"securePort: {'[' * 100_000}",
+            "config.yaml:1: not YAML: it is nested in more than 100 levels",
+            id="nested without an end",
+        ),
+        pytest.param(
+            f"a: &a [{'x, ' * 1000}x]\nsecurePort: [*a, *a]\n",
+            "config.yaml:2: securePort=[['x', 'x', 'x', ",
+            id="a value that is long is not quoted whole",
+        ),
+    ],
+)
+def test_validate_refuses_what_is_absurd(
+    validate: Callable[..., tuple[int, list[str]]], text: str, sentence: str
+) -> None:
+    code, lines = validate(text)
+    (found,) = [line for line in lines if line.startswith(sentence)]
+    assert (code, len(found) < 400) == (1, True)

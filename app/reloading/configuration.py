@@ -206,8 +206,6 @@ class ConfigurationFile:
         since = before.since if before is not None and told else now
         begun = before.begun if before is not None and same else seconds
         pause = min(_MOST_AGAIN_SECONDS, max(_AGAIN_SECONDS, (seconds - begun) / 2))
-        self._refusal = _Refusal(content, problems, shown, since, begun, seconds + pause)
-        self._telemetry.config_successful.set(0)
         if not told:
             more = f"; and {len(problems) - _MOST_LOGGED} more" if len(problems) > _MOST_LOGGED else ""
             self._logger.warning(
@@ -215,6 +213,8 @@ class ConfigurationFile:
                 "; ".join(problems[:_MOST_LOGGED]),
                 more,
             )
+        self._refusal = _Refusal(content, problems, shown, since, begun, seconds + pause)
+        self._telemetry.config_successful.set(0)
 
 
 def _changed(before: Settings, after: Settings) -> Iterator[str]:

@@ -157,3 +157,12 @@ def test_a_file_that_cannot_be_read_is_a_problem(
     with pytest.raises(ObjectsError) as caught:
         load_objects(path)
     assert caught.value.problems == [f"{path}: {problem}"]
+
+
+def test_a_label_that_stands_for_too_much_is_not_written_out() -> None:
+    """A tree of aliases that is small enough to be read is still a long text."""
+    tree = "a: &a [x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a]\n"
+    text = f"{tree}apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\n  labels: {{app: *b}}\n"
+    with pytest.raises(ObjectsError) as refused:
+        parse_objects(text)
+    assert refused.value.problems == ["document 1: the label app must be a string; put it in quotes"]

@@ -387,3 +387,18 @@ def test_change_that_hangs_in_its_check_is_looked_at_once(
     assert len(looked) == 1
     assert "could not be checked; the log says why" in configuration.status()
     assert hanging(server) == ["check "]
+
+
+def test_listing_that_hangs_is_counted(
+    server: MetricsServer, journal: Journal, settings: Callable[[str], Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a provider that is asked; it has one thread, whatever is read and written meanwhile."""
+    monkeypatch.setattr("app.discovery.listings.HANGING_SECONDS", 0.05)
+    rows = "\n- {{name: b, kind: recording, options: {{value: 2, fault: hang in list}}}}"
+    assert server.running.replace(settings(rows).providers)
+    wait_until(lambda: hanging(server) == ["list b"], 10, lambda: f"{hanging(server)}")
+    for _ in range(TIMES):
+        server.discovery.refresh_soon()
+    assert [thread.name for thread in threading.enumerate()].count("listing-b") == 1
+    journal.released.set()
+    wait_until(lambda: not hanging(server), 10, lambda: f"{hanging(server)}")

@@ -297,3 +297,28 @@ def test_parts_may_be_of_any_kind(context: ProviderContext) -> None:
 
 
 NESTED = {"first": {"kind": "constant"}, "second": {"kind": "writable"}}
+
+
+def test_second_that_comes_back_after_the_stop_starts_nothing(make_shadow: MakeShadow) -> None:
+    """It was stopped while it hung in its start, and is stopped once more when that has come back."""
+    second = Told()
+    second.hanging.clear()
+    shadow = make_shadow(queue([1]), second)
+    shadow.stop()
+    assert second.stopped
+    second.stopped = False
+    second.hanging.set()
+    wait_until(lambda: second.started and second.stopped, 10, "it was not stopped again")
+    shadow._starter.join(10)
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("shadow-")]
+
+
+def test_second_is_stopped_although_the_first_cannot_start(make_shadow: MakeShadow) -> None:
+    first, second = Told(), Told()
+    first.broken = RuntimeError("no backend")
+    shadow = make_shadow(first, second, start=False)
+    with pytest.raises(RuntimeError, match="no backend"):
+        shadow.start()
+    first.broken = None
+    shadow.stop()
+    assert (first.stopped, second.started, second.stopped) == (True, False, True)
