@@ -12,6 +12,7 @@ from app.provider import ServiceUnavailableError
 
 __all__ = ["POD_TOKEN", "TLSFiles", "authorization"]
 
+_UNUSABLE = "its TLS files cannot be used"
 POD_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 # Of each file; a swapped mount is another file behind the same path.
@@ -52,7 +53,7 @@ class TLSFiles:
                 self._load()
                 self._tried = signature
             if self._context is None:
-                raise ServiceUnavailableError(self._problem)
+                raise ServiceUnavailableError(_UNUSABLE, cause=self._problem)
             return self._context
 
     def _load(self) -> None:
@@ -60,8 +61,9 @@ class TLSFiles:
             self._context, self._problem = self._make(), ""
         except (OSError, ValueError) as error:
             # OSError is every ssl.SSLError, too.
-            self._problem = f"its TLS files cannot be used: {error}"
-            self._logger.warning("%s%s", self._problem, "" if self._context is None else "; the last good ones stay")
+            self._problem = str(error)
+            stays = "" if self._context is None else "; the last good ones stay"
+            self._logger.warning("%s: %s%s", _UNUSABLE, self._problem, stays)
 
     def _make(self) -> ssl.SSLContext:
         if self._ca_file is not None and not Path(self._ca_file).is_file():
@@ -85,9 +87,9 @@ def authorization(token_file: str | None) -> dict[str, str]:
     except (OSError, ValueError) as error:
         # Not chained: a decoding error holds the token.
         cause = error.strerror if isinstance(error, OSError) else "not ASCII"
-        raise ServiceUnavailableError(f"its token cannot be read: {token_file}: {cause}") from None
+        raise ServiceUnavailableError("its token cannot be read", cause=f"{token_file}: {cause}") from None
     if not token or not token.isprintable() or " " in token:
-        raise ServiceUnavailableError(f"its token cannot be sent: {token_file} does not hold one")
+        raise ServiceUnavailableError("its token cannot be sent", cause=f"{token_file} does not hold one")
     return {"Authorization": f"Bearer {token}"}
 
 

@@ -41,27 +41,31 @@ class MissingPathError(BadGatewayError):
 
 
 def refusal(address: str, answer: Answer) -> StatusError:
-    """Make the error of an answer that is not 200.
+    """Make the error of an answer that is not 200; where the other server is, only its cause tells.
 
     What our client did wrong, or what is not there, the other server says in a Status; its own failures, and those of
     our account, are not the client's.
     """
     message = _message(answer)
     if answer.status == HTTPStatus.NOT_FOUND:
-        return _PassedOnError(message) if message else MissingPathError(f"{address} answers 404 without a Status")
+        return (
+            _PassedOnError(message)
+            if message
+            else MissingPathError("the other server answers 404 without a Status", cause=address)
+        )
     if message and answer.status == HTTPStatus.BAD_REQUEST:
         return BadRequestError(message)
     words = f": {message}" if message else ""
     if answer.status == HTTPStatus.UNAUTHORIZED:
-        return BadGatewayError(f"{address} {_CREDENTIALS} (401)")
+        return BadGatewayError(f"the other server {_CREDENTIALS} (401)", cause=address)
     if answer.status == HTTPStatus.FORBIDDEN:
-        return BadGatewayError(f"{address} {_RIGHTS} (403{words})")
-    sentence = f"{address} answers {_phrase(answer.status)}{words}"
+        return BadGatewayError(f"the other server {_RIGHTS} (403{words})", cause=address)
+    sentence = f"the other server answers {_phrase(answer.status)}{words}"
     if answer.status in _AWAY:
-        return ServiceUnavailableError(sentence)
+        return ServiceUnavailableError(sentence, cause=address)
     if answer.status == HTTPStatus.GATEWAY_TIMEOUT:
-        return GatewayTimeoutError(sentence)
-    return BadGatewayError(sentence)
+        return GatewayTimeoutError(sentence, cause=address)
+    return BadGatewayError(sentence, cause=address)
 
 
 def _message(answer: Answer) -> str:

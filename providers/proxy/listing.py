@@ -96,7 +96,8 @@ class Listing:
             if found is not None:
                 self._read(api, *found)
         except (StatusError, WireError) as error:
-            self._note(api, f"the listing of {api.group} cannot be read, the last one stays: {error}")
+            cause = error.whole if isinstance(error, StatusError) else error
+            self._note(api, f"the listing of {api.group} cannot be read, the last one stays: {cause}")
             return False
         except Exception:
             # Nothing that is listed may end the thread.
@@ -126,7 +127,8 @@ class Listing:
             else:
                 self.external = read_external_names(content)
         except WireError as error:
-            raise BadGatewayError(f"{self._address} answers what cannot be read: {error}") from error
+            sentence = f"the other server answers what cannot be read: {error}"
+            raise BadGatewayError(sentence, cause=self._address) from error
         api.versions = (version,)
 
     def _note(self, api: _API, problem: str) -> None:

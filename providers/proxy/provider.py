@@ -183,10 +183,10 @@ class ProxyProvider(CustomMetricsProvider, ExternalMetricsProvider):
         try:
             yield
         except WireError as error:
-            sentence = f"provider {name}: {self._transport.address} answers what cannot be read: {error}"
-            raise BadGatewayError(sentence) from error
+            sentence = f"provider {name}: the other server answers what cannot be read: {error}"
+            raise BadGatewayError(sentence, cause=self._transport.address) from error
         except (BadGatewayError, GatewayTimeoutError, ServiceUnavailableError) as error:
-            raise type(error)(f"provider {name}: {error.message}") from error
+            raise type(error)(f"provider {name}: {error.message}", cause=error.cause) from error
 
 
 def _token_file(options: Mapping[str, Any]) -> str | None:

@@ -127,13 +127,16 @@ class Transport:
                 self.close()
                 return self._get(target, headers, deadline)
         except (NewConnectionError, SSLError) as error:
-            raise ServiceUnavailableError(f"{self.address} cannot be reached: {_cause(error)}") from error
+            cause = f"{self.address}: {_cause(error)}"
+            raise ServiceUnavailableError("the other server cannot be reached", cause=cause) from error
         except ConnectTimeoutError as error:
-            raise ServiceUnavailableError(f"{self.address} cannot be reached: no connection in time") from error
+            cause = f"{self.address}: no connection in time"
+            raise ServiceUnavailableError("the other server cannot be reached", cause=cause) from error
         except (HTTPTimeoutError, TimeoutError) as error:
-            raise GatewayTimeoutError(f"{self.address} did not answer in time") from error
+            raise GatewayTimeoutError("the other server did not answer in time", cause=self.address) from error
         except (HTTPError, OSError) as error:
-            raise BadGatewayError(f"{self.address} broke off its answer: {_cause(error)}") from error
+            cause = f"{self.address}: {_cause(error)}"
+            raise BadGatewayError("the other server broke off its answer", cause=cause) from error
         except ValueError:
             # http.client quotes the header field that it refuses, and that may be the token: nothing is chained.
             raise BadGatewayError("a header field of the request cannot be sent") from None

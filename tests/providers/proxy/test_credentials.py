@@ -39,7 +39,9 @@ def test_certificate_is_verified(
 ) -> None:
     """There is no option that leaves it out."""
     proxy = make_proxy(**options)
-    with pytest.raises(ServiceUnavailableError, match=re.escape(f"its certificate is refused: {cause}")):
+    with pytest.raises(
+        ServiceUnavailableError, check=lambda error: f"its certificate is refused: {cause}" in error.cause
+    ):
         read(proxy)
     assert other.requests == []
 
@@ -66,8 +68,9 @@ def test_ca_file_that_cannot_be_read_is_named(
     file = tmp_path / "later.crt"
     if content is not None:
         file.write_text(content)
-    with pytest.raises(ServiceUnavailableError, match=f"provider keda: its TLS files cannot be used: {cause}"):
+    with pytest.raises(ServiceUnavailableError, match=r"provider keda: its TLS files cannot be used\Z") as caught:
         read(make_proxy(caFile=str(file)))
+    assert re.match(cause, caught.value.cause)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +91,7 @@ def test_token_that_cannot_be_sent_is_named_and_not_quoted(
         file.write_bytes(content)
     with pytest.raises(ServiceUnavailableError) as caught:
         read(make_proxy(tokenFile=str(file)))
-    assert caught.value.message == "provider keda: " + sentence.replace("FILE", str(file))
+    assert caught.value.whole == "provider keda: " + sentence.replace("FILE", str(file))
+    assert str(file) not in caught.value.message
     assert caught.value.__cause__.__cause__ is None  # type: ignore[union-attr]
     assert other.requests == []
