@@ -31,10 +31,11 @@ from app.logs.formats import formatter
 from app.logs.shown import _LONGEST_BODY
 from app.model import selectors
 from app.model.quantity import Quantity
-from app.query import parse_custom_metric, parse_parameters, split_path
+from app.query import parse_custom_metric, parse_parameters
 from app.serving.heads import plain_get
 from app.serving.refusals import refusal
 from app.settings import Settings
+from app.target import Target, read_target
 from tests.conformance.recorded import CLUSTER_YAML
 from tests.conftest import asker, environ
 
@@ -108,7 +109,9 @@ def custom(name: str) -> Function:
 
 
 def info(text: str) -> object:
-    return request_info("GET", "/apis/custom.metrics.k8s.io/v1beta1/namespaces/shop/pods", text)
+    return request_info(
+        "GET", Target("", ("apis", "custom.metrics.k8s.io", "v1beta1", "namespaces", "shop", "pods"), "", text)
+    )
 
 
 HIDING = [
@@ -265,7 +268,7 @@ ROWS: list[tuple[str, Function, Callable[[int], str]]] = [
     *((f"quantity {unit!r}", Quantity.parse, repeated(unit)) for unit in NUMBERS),
     *((f"quantity after a digit {unit!r}", Quantity.parse, repeated(unit, "1")) for unit in NUMBERS),
     *((f"exponent {unit!r}", Quantity.parse, repeated(unit, "1e-")) for unit in NUMBERS),
-    *((f"path {unit!r}", split_path, repeated(unit, "/")) for unit in PATHS),
+    *((f"path {unit!r}", read_target, repeated(unit, "/")) for unit in PATHS),
     *((f"parameters {unit!r}", parse_parameters, repeated(unit)) for unit in QUERIES),
     ("audit id", audit_id_of, repeated("a")),
     ("audit id that ends wrong", audit_id_of, repeated("a", "", "\n")),
