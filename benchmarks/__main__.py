@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import figures, report
-from benchmarks.attacks import crowd, measure_attacks
+from benchmarks.attacks import MANY_SERIES, crowd, measure_attacks, measure_unread_log
 from benchmarks.cluster import make_pods, make_token
 from benchmarks.cpu import cpu_seconds
 from benchmarks.errors import BenchmarkError
@@ -83,7 +83,10 @@ def _run(plan: Plan) -> None:
         load_average = os.getloadavg()[0]
         rows = [row for work in WORKS for row in _measure(work, peers, wrk, token, plan)]
         _say("Attacking both.")
-        rows += measure_attacks(peers, token, WORKS[0].path, rounds=plan.attack_rounds)
+        attacked = stack.enter_context(ours(plane, _made(folder / "attacked"), token, series=MANY_SERIES))
+        rows += measure_attacks([attacked, peers[1]], token, WORKS[0].path, rounds=plan.attack_rounds)
+    _say("Leaving the log unread, without a control plane.")
+    rows += measure_unread_log()
     _say("Polling 10,000 functions, without a control plane.")
     rows += measure_functions(smoke=plan is SMOKE)
     _say("Breaking one of two providers.")

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import statistics
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import ratio, significant
 from benchmarks.peers import Peer
-from tests.serving.attacks import ATTACKS, Attack, Target, under_attack
+from tests.live.server import LiveServer
+from tests.serving.attacks import ATTACKS, Attack, Target, UnreadLog, under_attack
 
-__all__ = ["crowd", "measure_attacks"]
+__all__ = ["MANY_SERIES", "crowd", "measure_attacks", "measure_unread_log"]
 
 PROBES = 40
+# With the pods' values they are as many as the writable provider holds.
+MANY_SERIES = 98_000
 # The probe of a kubelet, which also has a new connection each time.
 PROBE = "/livez"
 # Beyond the deadlines of either peer an attack is over.
 _MOST_SECONDS = 4.0
+# Of three thousand bytes each, which is more than the log keeps; and how many `UnreadLog.requests` makes.
+_LOGGED_REQUESTS = 2000
+_REQUESTS_AT_ONCE = 50
 
 
 def measure_attacks(peers: Sequence[Peer], token: str, path: str, *, rounds: int) -> list[dict[str, Any]]:
@@ -53,6 +61,37 @@ def _probe_under(peer: Peer, attack: Attack | None, path: str, token: str) -> li
                 peer.get(PROBE, token="")
             taken.append((time.monotonic() - start) * 1000)
     return taken
+
+
+def measure_unread_log() -> list[dict[str, Any]]:
+    """Probe our server while nobody reads its log, which is full; the Go side has no such row."""
+    taken = []
+    with tempfile.TemporaryDirectory(prefix="metrics-apiserver-log-") as folder, UnreadLog() as log:
+        server = LiveServer(Path(folder), "-v=8", stderr=log.into)
+        try:
+            server.wait_until_live()
+            _fill(Target(server.port, str(server.ca_file), "/version"))
+            for _ in range(PROBES):
+                start = time.monotonic()
+                server.ask("GET", PROBE, {"Connection": "close"})
+                taken.append((time.monotonic() - start) * 1000)
+        finally:
+            server.kill()
+    row = {"work": "probe while nobody reads the log", "go": None, "ratio": None, "goal": None, "met": None}
+    measures = (("median probe, ms", statistics.median(taken)), ("slowest probe, ms", max(taken)))
+    return [{**row, "measure": measure, "ours": significant(figure)} for measure, figure in measures]
+
+
+def _fill(target: Target) -> None:
+    """Ask until more lines are written than wait for a reader."""
+    answers = 0
+    with target.connect() as client:
+        while answers < _LOGGED_REQUESTS:
+            client.sendall(UnreadLog.requests(target))
+            received = b""
+            while received.count(b"HTTP/1.1 200 OK\r\n") < _REQUESTS_AT_ONCE or not received.endswith(b"}\n"):
+                received += client.recv(1 << 16)
+            answers += _REQUESTS_AT_ONCE
 
 
 @contextlib.contextmanager

@@ -57,9 +57,13 @@ class Peer:
 
 
 @contextlib.contextmanager
-def ours(plane: ControlPlane, folder: Path, token: str) -> Iterator[Peer]:
-    """Run our server in cluster mode, as users start it, and write the values."""
-    with LiveServer(folder, f"--kubeconfig={plane.kubeconfig}", "--provider=writable") as server:
+def ours(plane: ControlPlane, folder: Path, token: str, *, series: int = 0) -> Iterator[Peer]:
+    """Run our server in cluster mode, as users start it, and write the values.
+
+    With `series` it has so many of the external metric `many` from the start: the Go adapter has three of any.
+    """
+    provider = f"--config={_configured(folder, series)}" if series else "--provider=writable"
+    with LiveServer(folder, f"--kubeconfig={plane.kubeconfig}", provider) as server:
         server.wait_until_ready()
         with contextlib.closing(server.connect()) as connection:
             _write_values(connection, token)
@@ -105,6 +109,15 @@ def _go_command(program: Path, plane: ControlPlane, port: int, certificates: Pat
         f"--client-qps={GO_CLIENT_LIMIT}",
         f"--client-burst={GO_CLIENT_LIMIT}",
     ]
+
+
+def _configured(folder: Path, series: int) -> Path:
+    """Write a configuration of the writable provider with so many series."""
+    values = [{"metric": "many", "value": "1", "labels": {"number": str(number)}} for number in range(series)]
+    file = folder / "config.json"
+    # JSON is YAML.
+    file.write_text(json.dumps({"providers": [{"name": "values", "kind": "writable", "options": {"values": values}}]}))
+    return file
 
 
 def _require_free_write_port() -> None:

@@ -150,10 +150,12 @@ class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableM
     ) -> Sequence[ExternalMetricValue]:
         """Give the series of this namespace and of every namespace, in the order they were first written."""
         with self._lock:
-            series = list(self._external.get(info.metric, {}).items())
+            series = self._external.get(info.metric, {})
+            # Not pairs, of which the garbage collector would count one for each series, and stop everybody to look.
+            keys, samples = list(series), list(series.values())
         return [
             ExternalMetricValue(info.metric, sample.timestamp, sample.value, metric_labels=sample.labels)
-            for sample in _seen_from(namespace, series)
+            for sample in _seen_from(namespace, keys, samples)
             if metric_selector.matches(sample.labels)
         ]
 
@@ -224,16 +226,16 @@ class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableM
         self.set_metric(NamespacedName(row["namespace"], row["name"]), info, row["labels"], value)
 
 
-def _seen_from(namespace: str, series: Sequence[tuple[_ExternalKey, _Sample]]) -> Iterable[_Sample]:
+def _seen_from(namespace: str, keys: Sequence[_ExternalKey], samples: Sequence[_Sample]) -> Iterable[_Sample]:
     """Pick the series that a namespace sees; what was written for it hides the same labels of every namespace.
 
     The autoscaler adds up all it gets: the same label set twice would count twice.
     """
     if namespace == EVERY_NAMESPACE:
-        return [sample for _, sample in series]
-    own = {labels for (written_for, labels), _ in series if written_for == namespace}
+        return samples
+    own = {labels for written_for, labels in keys if written_for == namespace}
     return [
         sample
-        for (written_for, labels), sample in series
+        for (written_for, labels), sample in zip(keys, samples, strict=True)
         if written_for == namespace or (written_for == EVERY_NAMESPACE and labels not in own)
     ]

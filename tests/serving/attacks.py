@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import socket
 import ssl
@@ -39,12 +40,16 @@ class Client(Protocol):
 
 @dataclass(frozen=True)
 class Target:
-    """Who is attacked: a port of loopback, the certificates to trust, a path that has an answer, and what it needs."""
+    """Who is attacked: a port of loopback, the certificates to trust, a path that has an answer, and what it needs.
+
+    `many` is the path of an external metric with very many series.
+    """
 
     port: int
     ca_file: str
     path: str
     fields: tuple[str, ...] = ()
+    many: str = "/apis/external.metrics.k8s.io/v1beta1/namespaces/default/many"
 
     def plain(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=_TIMEOUT)
@@ -56,22 +61,24 @@ class Target:
     def records(self) -> RecordClient:
         return RecordClient(self.plain(), self.ca_file)
 
-    def request(self, *fields: str) -> bytes:
-        return "\r\n".join([f"GET {self.path} HTTP/1.1", "Host: localhost", *self.fields, *fields, "", ""]).encode()
+    def request(self, *fields: str, path: str = "") -> bytes:
+        line = f"GET {path or self.path} HTTP/1.1"
+        return "\r\n".join([line, "Host: localhost", *self.fields, *fields, "", ""]).encode()
 
 
 @dataclass(frozen=True)
 class Attack:
     """How one client begins, how many there are, and what each sends again and again (nothing: it is silent).
 
-    A drip is sent with pauses. What `burst` makes of its records is sent without, until 20 MB are, by clients that come
-    back when they are thrown out.
+    A drip is sent with pauses, as are the `requests` for a target. What `burst` makes of its records is sent without,
+    until 20 MB are, by clients that come back when they are thrown out.
     """
 
     name: str
     begin: Callable[[Target], Client]
     count: int = 200
     drip: bytes = b""
+    requests: Callable[[Target], bytes] | None = None
     burst: Callable[[RecordClient], bytes] | None = None
 
 
@@ -125,6 +132,29 @@ def _unsent_body(target: Target) -> socket.socket:
     client = target.connect()
     client.sendall(b"POST /write-metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
     return client
+
+
+def _connected(target: Target) -> socket.socket:
+    return target.connect()
+
+
+def _slow_text(target: Target) -> bytes:
+    """Make requests whose line and Accept take long to read for a pattern that looks at everything again and again."""
+    accept = ",".join(["a/b;q=0.1"] * 800)
+    return target.request(path="/" + "-eyJ" * 2000) + target.request(f"Accept: {accept}", path="/" + "bearer%20" * 800)
+
+
+def _many_series(target: Target) -> bytes:
+    return target.request(path=f"{target.many}?labelSelector=number%3Dnone")
+
+
+def _unknown_resource(target: Target) -> bytes:
+    """Ask for a resource that the server has to look up, another one each time."""
+    number = next(_numbers)
+    return target.request(path=f"/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/unknown{number}/a/b")
+
+
+_numbers = itertools.count()
 
 
 class UnreadLog:
@@ -199,6 +229,9 @@ ATTACKS = (
     Attack("told to close, and never do", _never_closes),
     Attack("answers that nobody reads", _never_reads, count=20),
     Attack("bodies that never come", _unsent_body, count=100),
+    Attack("targets and Accepts that are slow to read", _connected, count=8, requests=_slow_text),
+    Attack("reads of very many series, of which none fits", _connected, count=10, requests=_many_series),
+    Attack("readers who wait for an unknown resource", _connected, count=300, requests=_unknown_resource),
     Attack("key updates without end", _records, count=8, burst=_key_updates),
     Attack("key updates in a body", _records_in_a_body, count=8, burst=_key_updates),
     Attack("key updates between the bytes of a head", _records, count=8, burst=_key_updates_between_bytes),
@@ -211,25 +244,28 @@ def under_attack(target: Target, attack: Attack, *, again: bool = False) -> Iter
     """Hold the attack's sockets open; where it sends, a thread does, and with `again` comes back when thrown out."""
     clients = [attack.begin(target) for _ in range(attack.count)]
     stop = threading.Event()
+    sent: list[bool] = []
 
     def drip() -> None:
-        while not stop.wait(_DRIP_SECONDS):
+        # Who asks for something does so from the beginning; a drip comes after what was begun.
+        while not stop.wait(0.0 if attack.requests and not sent else _DRIP_SECONDS):
+            sent.append(True)
             for number, client in enumerate(clients):
                 try:
-                    client.sendall(attack.drip)
+                    client.sendall(attack.requests(target) if attack.requests else attack.drip)
                 except OSError:
                     if again:
                         client.close()
                         clients[number] = attack.begin(target)
 
     def flood() -> None:
-        sent = 0
-        while not stop.is_set() and sent < _BURST_BYTES:
+        total = 0
+        while not stop.is_set() and total < _BURST_BYTES:
             for number, client in enumerate(clients):
                 assert attack.burst is not None
                 assert isinstance(client, RecordClient)
                 burst = attack.burst(client)
-                sent += len(burst)
+                total += len(burst)
                 try:
                     client.send_records(burst)
                 except OSError:
@@ -239,13 +275,14 @@ def under_attack(target: Target, attack: Attack, *, again: bool = False) -> Iter
                         clients[number] = attack.begin(target)
 
     thread = threading.Thread(target=flood if attack.burst else drip, name="attack", daemon=True)
-    if attack.drip or attack.burst:
+    busy = bool(attack.drip or attack.requests or attack.burst)
+    if busy:
         thread.start()
     try:
         yield clients
     finally:
         stop.set()
-        if attack.drip or attack.burst:
+        if busy:
             thread.join()
         for client in clients:
             client.close()

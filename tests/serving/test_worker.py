@@ -387,6 +387,10 @@ CLOSED_AFTER = {
     "told to close, and never do": 2,
     "answers that nobody reads": None,
     "bodies that never come": 3,
+    # They ask for more again and again, of a real server: see `tests/live/test_attacks.py`.
+    "targets and Accepts that are slow to read": None,
+    "reads of very many series, of which none fits": None,
+    "readers who wait for an unknown resource": None,
     # They come back as often as they are sent away: see `test_records.py`.
     "key updates without end": None,
     "key updates in a body": None,
