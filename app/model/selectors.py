@@ -330,9 +330,13 @@ def _expected(found: str, expected: str) -> NoReturn:
 
 
 def _validate(key: str, operator: Operator, values: Iterable[str]) -> None:
-    """Refuse values that no label can have; all faults are told, several in brackets."""
+    """Refuse values that no label can have; faults are told up to a number of them, several in brackets."""
     faults: list[str] = []
     for index, value in enumerate(values):
+        if len(faults) >= _MOST_FAULTS:
+            # Each is a sentence: a line of eight kilobytes has room for thousands.
+            faults.append("and so on")
+            break
         if operator in (Operator.GREATER_THAN, Operator.LESS_THAN) and _int64(value) is None:
             faults.append(invalid(f"values[{index}]", value, _MUST_BE_INTEGER))
         if errors := validate_label_value(value):
@@ -341,6 +345,8 @@ def _validate(key: str, operator: Operator, values: Iterable[str]) -> None:
         raise _RequirementError(faults[0] if len(faults) == 1 else f"[{', '.join(faults)}]")
 
 
+# Upstream tells all of them.
+_MOST_FAULTS: Final = 16
 _INTEGER: Final = re.compile(r"([-+]?)0*([0-9]{1,19})")
 
 

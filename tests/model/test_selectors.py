@@ -373,3 +373,13 @@ def test_whatever_is_read_prints_what_reads_back(text):
     except SelectorError:
         return
     assert parse(str(selector)) == selector
+
+
+def test_message_about_many_wrong_values_is_as_long_as_a_few_sentences() -> None:
+    """A line of eight kilobytes must not be answered with half a megabyte."""
+    values = ",".join(chr(0x4E00 + number) for number in range(2000))
+    with pytest.raises(SelectorError) as caught:
+        parse(f"a in ({values})")
+    assert len(str(caught.value)) < 8_000
+    assert str(caught.value).count("Invalid value") == 16
+    assert str(caught.value).endswith(", and so on]")
