@@ -189,13 +189,14 @@ def test_nothing_that_the_server_asked_was_forbidden(followed: Followed) -> None
 
 
 def test_another_resource_needs_the_pages_rule(followed: Followed) -> None:
-    """Without it the read says what is missing; with it the next one is answered."""
+    """Without it the read says what is missing, and the log why; with it the next one is answered."""
     component, role = [block.text for block in blocks(INSTALL) if block.language == "yaml"]
     assert yaml.safe_load(component) == {"components": ["../../components/network-policy"]}
     path = f"{CUSTOM}/namespaces/default/deployments.apps/*/m"
     code, status = followed.direct(path, AUTOSCALER)
     assert code == 503
-    assert f'User "{ACCOUNT}" cannot list resource "deployments" in API group "apps"' in status["message"]
+    assert status["message"] == "the deployments.apps of the cluster have not been listed yet"
+    assert f'User "{ACCOUNT}" cannot list resource "deployments" in API group "apps"' in followed.server.log()
     followed.control_plane.kubectl("apply", "--server-side", "--validate=strict", "--filename=-", input=role)
     try:
         wait_until(lambda: followed.direct(path, AUTOSCALER)[0] == 200, 30, "still not listed", interval=0.5)
