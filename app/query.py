@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from app.errors import BadRequestError, NotFoundError
+from app.errors import BadRequestError, MethodNotAllowedError, NotFoundError
 from app.model import selectors
 from app.model.metrics import CustomMetricInfo, ExternalMetricInfo
 from app.model.resources import GroupResource, NamespacedName
@@ -24,6 +24,7 @@ __all__ = [
     "parse_external_metric",
     "parse_parameters",
     "unescaped_field",
+    "wants_watch",
 ]
 
 ANY_NAME = "*"
@@ -77,6 +78,11 @@ def parse_parameters(query_string: str) -> dict[str, str]:
     return parameters
 
 
+def wants_watch(parameters: Mapping[str, str]) -> bool:
+    """Whether the parameters ask for a watch: whatever is not a no (apimachinery `Convert_Slice_string_To_bool`)."""
+    return "watch" in parameters and parameters["watch"].lower() not in ("false", "0")
+
+
 def parse_custom_metric(segments: Sequence[str], parameters: Mapping[str, str]) -> CustomMetricQuery:
     """Read what follows `/apis/custom.metrics.k8s.io/VERSION/`.
 
@@ -107,9 +113,15 @@ def parse_custom_metric(segments: Sequence[str], parameters: Mapping[str, str]) 
 
 
 def parse_external_metric(segments: Sequence[str], parameters: Mapping[str, str]) -> ExternalMetricQuery:
-    """Read what follows `/apis/external.metrics.k8s.io/VERSION/`. Raises as `parse_custom_metric` does."""
+    """Read what follows `/apis/external.metrics.k8s.io/VERSION/`.
+
+    Raises as `parse_custom_metric` does, and MethodNotAllowedError for a watch.
+    """
     match segments:
         case ("namespaces", namespace, metric):
+            if wants_watch(parameters):
+                # It was judged as one, and there is none: a list is more.
+                raise MethodNotAllowedError
             _check_field_selector(parameters.get("fieldSelector", ""), None)
             return ExternalMetricQuery(
                 info=ExternalMetricInfo(metric),
@@ -154,7 +166,8 @@ def unescaped_field(value: str) -> str:
 def _check_field_selector(text: str, name: str | None) -> None:
     """Hold a fieldSelector against the name in the path, as the apiserver's read of a single object does.
 
-    `name` None: there is none to agree with, only the fields must be known.
+    `name` None: there is none to agree with, and one to select by is refused. Access is granted by that name, as if
+    what has another were left out (k8s.io/apiserver `RequestInfo`).
     """
     exact_names = []
     terms = field_terms(text)
@@ -168,5 +181,7 @@ def _check_field_selector(text: str, name: str | None) -> None:
             raise BadRequestError(f'"{label}" is not a known field selector: only {known}')
         if label == "metadata.name" and operator != "!=":
             exact_names.append(unescaped_field(value))
+    if name is None and exact_names:
+        raise BadRequestError("an external metric has no metadata.name: select its series by labelSelector")
     if name is not None and terms and exact_names[:1] != [name]:
         raise BadRequestError("fieldSelector metadata.name doesn't match requested name")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import BadRequestError, NotFoundError, StatusError
+from app.errors import BadRequestError, MethodNotAllowedError, NotFoundError, StatusError
 from app.model.resources import GroupResource, NamespacedName
 from app.query import parse_custom_metric, parse_external_metric, parse_parameters
 from app.target import read_target
@@ -131,7 +131,7 @@ def test_bad_parameters(query_string: str) -> None:
 def test_external_path_reads_the_label_selector_as_the_series_selector() -> None:
     """An external metric has no object: the labelSelector picks its series, comparisons included."""
     query = parse_external_metric(
-        ("namespaces", "*", "queue"), {"labelSelector": "a>3", "fieldSelector": "metadata.name=x"}
+        ("namespaces", "*", "queue"), {"labelSelector": "a>3", "fieldSelector": "metadata.namespace=x"}
     )
     assert (query.namespace, query.info.metric, str(query.metric_selector)) == ("*", "queue", "a>3")
 
@@ -154,3 +154,26 @@ def test_any_text_is_a_query_or_a_status(path: str, parameters: dict[str, str]) 
             parse(read_target(f"/{quote(path)}").segments, parameters)
         except StatusError as error:
             assert error.code in (400, 404)  # noqa: PT017 - either outcome is fine, another exception is not
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error"),
+    [
+        pytest.param({"watch": "1"}, MethodNotAllowedError, id="a watch"),
+        pytest.param({"watch": ""}, MethodNotAllowedError, id="a watch without a value"),
+        pytest.param({"watch": "no"}, MethodNotAllowedError, id="a watch by what is not false"),
+        pytest.param({"fieldSelector": "metadata.name=x"}, BadRequestError, id="one name"),
+        pytest.param({"fieldSelector": "metadata.namespace=a,metadata.name==x"}, BadRequestError, id="one of two"),
+    ],
+)
+def test_external_read_that_is_judged_as_less_than_a_list_is_not_served(
+    parameters: dict[str, str], error: type[StatusError]
+) -> None:
+    """Access to a watch, or to one name, is not access to the list."""
+    with pytest.raises(error):
+        parse_external_metric(("namespaces", "a", "queue"), parameters)
+
+
+@pytest.mark.parametrize("parameters", [{"watch": "0"}, {"watch": "False"}, {"fieldSelector": "metadata.name!=x"}])
+def test_external_read_that_is_judged_as_a_list_is_served(parameters: dict[str, str]) -> None:
+    assert parse_external_metric(("namespaces", "a", "queue"), parameters).namespace == "a"

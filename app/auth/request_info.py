@@ -9,7 +9,7 @@ from typing import NamedTuple
 from app.errors import NotFoundError
 from app.model import selectors
 from app.model.selectors import SelectorError
-from app.query import field_terms, parse_parameters, unescaped_field
+from app.query import field_terms, parse_parameters, unescaped_field, wants_watch
 from app.target import Target
 
 __all__ = ["RequestInfo", "request_info"]
@@ -107,9 +107,7 @@ def _resource_info(
 
 def _collection_read(parameters: Mapping[str, str]) -> tuple[str, str]:
     """Tell `list` from `watch`, and give the one name that a field selector leaves."""
-    # Whatever is not a no is a yes (apimachinery `Convert_Slice_string_To_bool`).
-    watched = "watch" in parameters and parameters["watch"].lower() not in ("false", "0")
-    return _WATCH if watched else "list", _exact_name(parameters)
+    return _WATCH if wants_watch(parameters) else "list", _exact_name(parameters)
 
 
 # As Go's `strconv.ParseInt` reads them: the reference decodes the parameters together or not at all.

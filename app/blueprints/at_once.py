@@ -49,7 +49,8 @@ _MOST_TARGETS = 4096
 _LONGEST_TARGET = 1024
 # Parameters, requirements and their values: a target has room for hundreds, which take a hundred times its length.
 # It is read, and kept, before anybody knows who asks.
-_MOST_PARTS = 32
+_FEW_PARTS, _MOST_PARTS = 6, 32
+_MOST_LARGE_TARGETS = 256
 _PART = re.compile(r"[&,]|%2c", re.IGNORECASE)
 
 _Made = tuple[int, str, bytes]
@@ -156,13 +157,29 @@ class AtOnce:
         return 200, JSON, body
 
 
-@lru_cache(maxsize=_MOST_TARGETS)
 def _asked(raw: str) -> _Target | None:
     """Read a target, as the views do; the autoscaler sends the same ones again and again."""
+    found = _of_few_parts(raw)
+    return _of_many_parts(raw) if isinstance(found, int) else found
+
+
+@lru_cache(maxsize=_MOST_TARGETS)
+def _of_few_parts(raw: str) -> _Target | int | None:
+    """Read a target whose query has few parts; of another give their number, as what is read of it is large."""
+    parts = len(_PART.findall(raw.partition("?")[2]))
+    return parts if parts > _FEW_PARTS else _read(raw)
+
+
+@lru_cache(maxsize=_MOST_LARGE_TARGETS)
+def _of_many_parts(raw: str) -> _Target | None:
+    return _read(raw) if len(_PART.findall(raw)) <= _MOST_PARTS else None
+
+
+def _read(raw: str) -> _Target | None:
     try:
         target = read_target(raw)
         segments, path, query = target.segments, target.path, target.query
-        if "pretty" in query or len(_PART.findall(query)) > _MOST_PARTS:
+        if "pretty" in query:
             return None
         info = request_info(_METHOD, target)
         if path in _PROBES and not query:

@@ -23,7 +23,9 @@ _PATHS = (
     "/apis/custom.metrics.k8s.io", CUSTOM, "/openapi/v2", "/openapi/v3", f"/openapi/v3{EXTERNAL}", "/api/v1/pods",
     f"{CUSTOM}/namespaces/shop/pods/cart-0/qps", f"{CUSTOM}/namespaces/mine/pods/*/qps", f"{CUSTOM}/nodes/a/heat",
     f"{CUSTOM}/namespaces/mine/metrics/qps", f"{EXTERNAL}/namespaces/shop/my-external-metric",
-    f"{EXTERNAL}/namespaces/mine/my-external-metric?labelSelector=foo%3Dbar", QUEUE, QUEUE.replace("mine", "shop"),
+    f"{EXTERNAL}/namespaces/mine/my-external-metric?labelSelector=foo%3Dbar", QUEUE,
+    f"{EXTERNAL}/namespaces/shop/my-external-metric?watch=1",
+    f"{EXTERNAL}/namespaces/shop/my-external-metric?fieldSelector=metadata.name%3Dx", QUEUE.replace("mine", "shop"),
     "/write-metrics/namespaces/shop/pods/cart-0/qps", "/nope",
 )  # fmt: skip
 _PIECES = (

@@ -17,7 +17,7 @@ from tests.packaging.pages import ROOT
 
 # Processes and deadlines of real seconds, which are the same whatever runs them.
 WITH_SOCKETS = (
-    *("controlplane", "fuzz", "k8s", "live", "packaging", "serving"),
+    *("controlplane", "fuzz", "k8s", "kube", "live", "packaging", "reloading", "serving"),
     *("providers/proxy", "providers/shadow", "testing"),
 )
 
