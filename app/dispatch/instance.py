@@ -97,6 +97,9 @@ class Instance:
         series = self.provider.series_count(read.info, read.namespace)
         if series is None:
             return None
+        policy = self.policy(read)
+        if policy.cache <= 0 and not _last_seconds(policy):
+            return max(series, 1)
         kept = (store.get(read) for store in (self._cache, self._last))
         return max(series, *(len(each.values) for each in kept if isinstance(each, Answer)), 1)
 
@@ -258,10 +261,7 @@ class Instance:
         """Keep what the policy has a use for."""
         if isinstance(outcome, Failed):
             return
-        seconds = max(
-            _last_seconds(policy.on_empty.kind, policy.on_empty.seconds),
-            _last_seconds(policy.on_error.kind, policy.on_error.seconds),
-        )
+        seconds = _last_seconds(policy)
         if policy.cache <= 0 and not seconds:
             return
         characters = len(str(read))
@@ -311,8 +311,10 @@ def _failure(outcome: Outcome) -> str:
     return outcome.error.message if isinstance(outcome, Failed) and outcome.reason not in _NO_FAILURES else ""
 
 
-def _last_seconds(kind: Substitute, seconds: float) -> float:
-    return seconds if kind is Substitute.LAST else 0.0
+def _last_seconds(policy: PolicySettings) -> float:
+    """Return for how long the last answer of a read is kept; 0 where it never stands in for another."""
+    substitutes = (policy.on_empty, policy.on_error)
+    return max(each.seconds if each.kind is Substitute.LAST else 0.0 for each in substitutes)
 
 
 def _user_key(user: UserInfo) -> Hashable:
