@@ -56,9 +56,9 @@ class CacheStoppedError(ServiceUnavailableError):
 class ObjectCache:
     """Lists a resource's objects and follows their changes, on a thread of its own, until it is stopped.
 
-    While the cluster is away the last state stays. Where the objects do not fit into `share` there is none: what is only
-    a part of them would select wrongly, and what is as old as that for ever too. `may_end` is asked now and then whether nobody needs it any more;
-    `on_missing` is told when the cluster has no such resource.
+    While the cluster is away the last state stays. Where the objects do not fit into `share` there is none: a part of
+    them would select wrongly, and so would a state that is never renewed. `may_end` is asked now and then whether
+    nobody needs it any more; `on_missing` is told when the cluster has no such resource.
     """
 
     def __init__(

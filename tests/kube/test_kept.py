@@ -25,6 +25,7 @@ from tests.kube.conftest import FakeCluster
 from tests.kube.test_objects import bookmark, event, item, names, page
 
 MIB = 1024 * 1024
+KEYS = [f"k{number}" for number in range(22_000)]
 QUICK = CachePolicy(first_retry=0.001, last_retry=0.01, spacing=0)
 PODS, SERVICES = "/api/v1/pods", "/api/v1/services"
 
@@ -61,7 +62,9 @@ SHAPES = [
     pytest.param(3_000, lambda number: {"name": f"o{number}", "labels": {"é": f"\U0001f600{number}"}}, id="wide texts"),
     pytest.param(20, huge, id="a MiB of labels"),
     pytest.param(
-        20, lambda number: {"name": f"o{number}", "labels": {f"k{each}": "" for each in range(22_000)}}, id="empty values"
+        20,
+        lambda number: {"name": f"o{number}", "labels": {f"k{each}": "" for each in range(22_000)}},
+        id="empty values",
     ),
     pytest.param(20, lambda number: {"name": f"o{number}", "labels": {"k": "x" * 200_000}}, id="one long value"),
     pytest.param(20, lambda number: {"name": f"{number}" * 100_000}, id="a long name"),
@@ -176,7 +179,10 @@ def test_a_resource_that_does_not_fit_is_unavailable_at_once_and_others_go_on(
         assert names(objects) == ["a/1"]
         wait_until(lambda: fake_cluster.watching == 2, 10, "the pods are not watched")
         filling = [f"a/{number:02}" for number in range(30)]
-        large = {"metadata": {"resourceVersion": "9"}, "items": [item(name, own=name + "x" * 60_000) for name in filling]}
+        large = {
+            "metadata": {"resourceVersion": "9"},
+            "items": [item(name, own=name + "x" * 60_000) for name in filling],
+        }
         fake_cluster.answer(PODS, large)
         for name in filling:
             pods.send(event("ADDED", name, own=name + "x" * 60_000))
