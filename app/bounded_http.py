@@ -92,6 +92,12 @@ class Bounds:
             raise TimeoutError("the time for the answer is over")
         return left
 
+    @property
+    def silent(self) -> bool:
+        """Whether nothing has come for as long as there may be silence."""
+        quiet = self.quiet
+        return quiet is not None and self._since is None and time.monotonic() >= self._renewed + quiet
+
     def received(self, count: int) -> None:
         """Count bytes. Raises AnswerTooLargeError when there are too many."""
         self._received += count

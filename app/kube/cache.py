@@ -17,7 +17,7 @@ from app.kube.listing import FullError, list_objects, resource_path
 from app.kube.retries import Pace, Retries
 from app.kube.shapes import ShapeError
 from app.kube.store import ObjectStore
-from app.kube.watch import Watch
+from app.kube.watch import Bookmarks, Watch
 from app.model.resources import NamespacedName, RESTMapping
 from app.model.selectors import Selector
 from app.staleness import Followed
@@ -95,6 +95,7 @@ class ObjectCache:
         # Of the last list or event; None: list, do not watch.
         self._version: str | None = None
         self._watch: Watch | None = None
+        self._bookmarks = Bookmarks()
         self._thread = threading.Thread(target=self._run, name=f"watch-{mapping.group_resource}", daemon=True)
 
     def start(self) -> None:
@@ -189,7 +190,7 @@ class ObjectCache:
         if not self._pace.wait(self._stopping):
             return
         seconds = random.uniform(self._policy.watch_least, self._policy.watch_most)  # noqa: S311 - no secret
-        with Watch(self._client, self._path, version=version, seconds=seconds) as watch:
+        with Watch(self._client, self._path, version=version, seconds=seconds, bookmarks=self._bookmarks) as watch:
             self._watch, opened = watch, time.monotonic()
             self._pace.begun()
             self._retries.answered()
