@@ -204,6 +204,33 @@ def test_a_resource_that_does_not_fit_is_unavailable_at_once_and_others_go_on(
     assert share.taken_by_all == 0
 
 
+def test_a_new_list_that_does_not_fit_beside_the_old_one_takes_its_place(
+    client: ClusterClient, fake_cluster: FakeCluster
+) -> None:
+    """Each alone fits: the old one gives its room back, and is not kept for ever."""
+    fake_cluster.answer(PODS, page("a/1", own="x" * 600_000))
+    share = Share(most=2 * MIB, most_of_one=MIB)
+    objects = ClusterObjects(client, logger=LOGGER, policy=QUICK, share=share)
+    (watch,) = fake_cluster.watches(1)
+    objects.start()
+    try:
+        assert names(objects) == ["a/1"]
+        fake_cluster.answer(PODS, page("a/2", own="y" * 600_000))
+        watch.send({"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}})
+
+        def renewed() -> bool:
+            try:
+                return names(objects) == ["a/2"]
+            except ServiceUnavailableError:
+                return False
+
+        wait_until(renewed, 10, "the old list is kept")
+        assert share.taken_by_all < MIB
+    finally:
+        objects.stop()
+    assert share.taken_by_all == 0
+
+
 def test_labels_of_any_length_are_matched_as_they_are() -> None:
     """Nothing is cut: an object that is selected wrongly would be worse than one that is not read."""
     store = ObjectStore()
