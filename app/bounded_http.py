@@ -17,7 +17,9 @@ from typing import Any
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
+
+from app.connecting import connect
 
 __all__ = [
     "AnswerTooLargeError",
@@ -90,6 +92,12 @@ class Bounds:
             raise TimeoutError("the time for the answer is over")
         return left
 
+    @property
+    def silent(self) -> bool:
+        """Whether nothing has come for as long as there may be silence."""
+        quiet = self.quiet
+        return quiet is not None and self._since is None and time.monotonic() >= self._renewed + quiet
+
     def received(self, count: int) -> None:
         """Count bytes. Raises AnswerTooLargeError when there are too many."""
         self._received += count
@@ -149,7 +157,23 @@ class BoundedConnection(HTTPConnection):
         self.bounds.begin(seconds if isinstance(seconds, int | float) else None)
 
     def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
+        # The library gives all of the time to each address of a name, and none to looking it up. Errors are its own.
+        try:
+            sock = connect(
+                self._dns_host,
+                self.port,
+                self.bounds.left,
+                source_address=self.source_address,
+                socket_options=self.socket_options,
+            )
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        except TimeoutError as error:
+            raise ConnectTimeoutError(
+                self, f"Connection to {self.host} timed out. (connect timeout={self.timeout})"
+            ) from error
+        except OSError as error:
+            raise NewConnectionError(self, f"Failed to establish a new connection: {error}") from error
         # What connecting has left is for TLS.
         sock.settimeout(self.bounds.left())
         return sock

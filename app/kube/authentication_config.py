@@ -14,7 +14,7 @@ from app.kube.cache import CachePolicy
 from app.kube.client import ClusterClient, ClusterError
 from app.kube.retries import Pace, Retries
 from app.kube.shapes import ShapeError, items_of, mapping_of, object_of, text_of
-from app.kube.watch import Watch
+from app.kube.watch import Bookmarks, Watch
 from app.staleness import Followed, Following
 
 __all__ = ["CONFIG_MAP", "AuthenticationConfigMap"]
@@ -63,6 +63,7 @@ class AuthenticationConfigMap:
         self._missing = False
         self._stopping = threading.Event()
         self._watch: Watch | None = None
+        self._bookmarks = Bookmarks()
         self._thread = threading.Thread(target=self._run, name="authentication-config", daemon=True)
 
     @property
@@ -144,7 +145,14 @@ class AuthenticationConfigMap:
             return
         seconds = random.uniform(self._policy.watch_least, self._policy.watch_most)  # noqa: S311 - no secret
         opened = time.monotonic()
-        with Watch(self._client, _PATH, version=version, seconds=seconds, field_selector=_FIELD_SELECTOR) as watch:
+        with Watch(
+            self._client,
+            _PATH,
+            version=version,
+            seconds=seconds,
+            field_selector=_FIELD_SELECTOR,
+            bookmarks=self._bookmarks,
+        ) as watch:
             self._watch = watch
             self._pace.begun()
             self._retries.answered()

@@ -12,11 +12,12 @@ from http import HTTPStatus
 
 from app.errors import ServiceUnavailableError
 from app.kube.client import ClusterClient, ClusterError
-from app.kube.listing import list_objects, resource_path
+from app.kube.kept import NoRoomError, Share
+from app.kube.listing import FullError, list_objects, resource_path
 from app.kube.retries import Pace, Retries
 from app.kube.shapes import ShapeError
 from app.kube.store import ObjectStore
-from app.kube.watch import Watch
+from app.kube.watch import Bookmarks, Watch
 from app.model.resources import NamespacedName, RESTMapping
 from app.model.selectors import Selector
 from app.staleness import Followed
@@ -55,8 +56,9 @@ class CacheStoppedError(ServiceUnavailableError):
 class ObjectCache:
     """Lists a resource's objects and follows their changes, on a thread of its own, until it is stopped.
 
-    While the cluster is away the last state stays. `may_end` is asked now and then whether nobody needs it any more;
-    `on_missing` is told when the cluster has no such resource.
+    While the cluster is away the last state stays. Where the objects do not fit into `share` there is none: a part of
+    them would select wrongly, and so would a state that is never renewed. `may_end` is asked now and then whether
+    nobody needs it any more; `on_missing` is told when the cluster has no such resource.
     """
 
     def __init__(
@@ -68,10 +70,12 @@ class ObjectCache:
         may_end: Callable[[ObjectCache], bool],
         on_missing: Callable[[], object],
         followed: Followed,
+        share: Share,
         logger: logging.Logger,
     ) -> None:
         self.mapping = mapping
         self.followed = followed
+        self._share = share
         # How many threads wait for the first list.
         self.waiting = 0
         self._client = client
@@ -91,6 +95,7 @@ class ObjectCache:
         # Of the last list or event; None: list, do not watch.
         self._version: str | None = None
         self._watch: Watch | None = None
+        self._bookmarks = Bookmarks()
         self._thread = threading.Thread(target=self._run, name=f"watch-{mapping.group_resource}", daemon=True)
 
     def start(self) -> None:
@@ -142,12 +147,24 @@ class ObjectCache:
             )
         return store
 
-    def _show(self, store: ObjectStore) -> None:
+    def _show(self, store: ObjectStore | None, *, refused: bool = False) -> None:
+        """Have readers see a store, or none, and count the one before it no longer."""
         with self._changed:
-            self._store, self._refused = store, False
+            before, self._store, self._refused = self._store, store, refused
             self._changed.notify_all()
+        if before is not None:
+            before.release()
 
     def _run(self) -> None:
+        try:
+            self._until_stopped()
+        finally:
+            # For whoever waits.
+            self.stop()
+            if self._store is not None:
+                self._store.release()
+
+    def _until_stopped(self) -> None:
         while not self._stopping.is_set() and not self._may_end(self):
             try:
                 if self._version is None:
@@ -161,11 +178,9 @@ class ObjectCache:
                 self._logger.exception("the cache of %s failed", self.mapping.group_resource)
                 self._version = None
                 self._failed(ClusterError("an internal error, which the log has"))
-        # For whoever waits.
-        self.stop()
 
     def _list(self) -> None:
-        store, self._version = list_objects(self._client, self._path)
+        store, self._version = list_objects(self._client, self._path, None, self._share)
         self._show(store)
         self.followed.in_touch()
         self._logger.debug("the cache of %s has %d objects", self.mapping.group_resource, len(store))
@@ -175,7 +190,7 @@ class ObjectCache:
         if not self._pace.wait(self._stopping):
             return
         seconds = random.uniform(self._policy.watch_least, self._policy.watch_most)  # noqa: S311 - no secret
-        with Watch(self._client, self._path, version=version, seconds=seconds) as watch:
+        with Watch(self._client, self._path, version=version, seconds=seconds, bookmarks=self._bookmarks) as watch:
             self._watch, opened = watch, time.monotonic()
             self._pace.begun()
             self._retries.answered()
@@ -203,8 +218,8 @@ class ObjectCache:
                     store.put(metadata)
             except ShapeError as error:
                 raise ClusterError(f"WATCH {self._path}: an object without a name") from error
-            except OverflowError as error:
-                raise ClusterError(f"WATCH {self._path}: {error}") from error
+            except NoRoomError as error:
+                raise FullError(f"WATCH {self._path}: {error}") from error
             self._version = metadata["resourceVersion"]
             self._retries.lasted()
             changes += 1
@@ -221,7 +236,11 @@ class ObjectCache:
             return
         pause = self._retries.failed(str(error))
         self.followed.out_of_touch(str(error))
-        if self._version is None:
+        if isinstance(error, FullError):
+            # Whoever reads is told at once, and the next list has the room of this one.
+            self._version = None
+            self._show(None, refused=True)
+        elif self._version is None:
             self._not_listed(error.status)
         elif not _may_pass(error.status) or self._retries.count >= _ATTEMPTS:
             self._version = None

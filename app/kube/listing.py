@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.kube.client import ClusterClient, ClusterError, TooLargeError
+from app.kube.kept import NoRoomError, Share
 from app.kube.shapes import ShapeError, items_of, mapping_of, metadata_of, optional_text, text_of
 from app.kube.store import ObjectStore
 from app.model.resources import GroupVersionResource
 
-__all__ = ["ListBounds", "list_objects", "resource_path"]
+__all__ = ["FullError", "ListBounds", "list_objects", "resource_path"]
 
 # The second is for servers that know no partial objects; what is read of an object is the same in both.
 _ACCEPT = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
@@ -20,6 +21,10 @@ _PAGE = 500
 # Of a page. Metadata of 500 objects have 1 to 2 MiB; where annotations are long, pages become shorter.
 _MOST_OF_PAGE = 4 * 1024 * 1024
 _SHORTER = 4
+
+
+class FullError(ClusterError):
+    """The cluster answered, and its objects do not fit into what may be kept of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +46,27 @@ def resource_path(resource: GroupVersionResource) -> str:
     return f"/apis/{group}/{version}/{plural}" if group else f"/api/{version}/{plural}"
 
 
-def list_objects(client: ClusterClient, path: str, bounds: ListBounds | None = None) -> tuple[ObjectStore, str]:
+def list_objects(
+    client: ClusterClient, path: str, bounds: ListBounds | None = None, share: Share | None = None
+) -> tuple[ObjectStore, str]:
     """Read all objects and the version that a watch goes on from.
 
     No resourceVersion is asked for, which means the newest state: after whatever went wrong, this is right again.
     Pages belong to one moment; if that has become too old before the last page the cluster answers 410.
-    Raises ClusterError, also for a list that does not end within its bounds.
+    Raises ClusterError, also for a list that does not end within its bounds, and FullError for one that does not fit
+    into the share.
     """
     bounds = bounds or ListBounds()
-    store = ObjectStore(most=bounds.objects)
+    store = ObjectStore(most=bounds.objects, share=share)
+    try:
+        return store, _read(client, path, bounds, store)
+    except BaseException:
+        store.release()
+        raise
+
+
+def _read(client: ClusterClient, path: str, bounds: ListBounds, store: ObjectStore) -> str:
+    """Put all objects into the store, and give their version."""
     tokens = {""}
     token, limit, deadline = "", _PAGE, time.monotonic() + bounds.seconds
     for _ in range(bounds.pages):
@@ -65,7 +82,7 @@ def list_objects(client: ClusterClient, path: str, bounds: ListBounds | None = N
             continue
         version, token = _take(store, page, path)
         if not token:
-            return store, version
+            return version
         if token in tokens:
             raise ClusterError(f"GET {path}: the list does not end: a continue token came twice")
         tokens.add(token)
@@ -81,5 +98,5 @@ def _take(store: ObjectStore, page: Mapping[str, Any], path: str) -> tuple[str, 
         return text_of(metadata, "resourceVersion"), optional_text(metadata, "continue")
     except ShapeError as error:
         raise ClusterError(f"GET {path}: the answer is not a list of objects") from error
-    except OverflowError as error:
-        raise ClusterError(f"GET {path}: {error}") from error
+    except NoRoomError as error:
+        raise FullError(f"GET {path}: {error}") from error

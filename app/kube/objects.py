@@ -12,6 +12,7 @@ from app.budget import CLUSTER, Room
 from app.errors import ServiceUnavailableError
 from app.kube.cache import CachePolicy, CacheStoppedError, ObjectCache
 from app.kube.client import ClusterClient
+from app.kube.kept import Share
 from app.model.resources import GroupVersionResource, NamespacedName, RESTMapping
 from app.model.selectors import Selector
 from app.staleness import Following
@@ -27,7 +28,8 @@ class ClusterObjects:
     """Answers from memory; only the first read of a resource waits for the cluster.
 
     A cache starts with the first read of its resource and stops when nobody has read it for a while. There are only
-    so many: for one more, the one that was read longest ago stops. Only so many threads (`room`) wait for first lists.
+    so many: for one more, the one that was read longest ago stops. Together they keep only so many bytes (`share`).
+    Only so many threads (`room`) wait for first lists.
     Nothing starts before `start`.
     """
 
@@ -40,9 +42,11 @@ class ClusterObjects:
         on_missing: Callable[[], object] = lambda: None,
         room: Room | None = None,
         following: Following | None = None,
+        share: Share | None = None,
     ) -> None:
         self._client = client
         self._room = room or Room(CLUSTER)
+        self._share = share or Share()
         self._following = following or Following(time.monotonic, logger)
         self._logger = logger
         self._policy = policy or CachePolicy()
@@ -123,6 +127,7 @@ class ClusterObjects:
             may_end=self._retire,
             on_missing=self._on_missing,
             followed=self._following.follow(f"the cache of {mapping.group_resource}"),
+            share=self._share.beside(),
             logger=self._logger,
         )
 

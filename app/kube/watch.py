@@ -15,16 +15,23 @@ from app.bounded_http import AnswerTooLargeError, bounds_of
 from app.kube.client import ClusterClient, ClusterError
 from app.kube.shapes import ShapeError, metadata_of, object_of, text_of
 
-__all__ = ["Watch"]
+__all__ = ["Bookmarks", "Watch"]
 
 # The second is for servers that know no partial objects; what is read of an object is the same in both.
 _ACCEPT = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 # The cluster ends a watch when its time is over; one that lasts longer, in silence or not, is broken off.
 _GRACE_SECONDS = 15.0
-# kube-apiserver sends a bookmark about once a minute: where one has come, silence of this length means that it is gone.
+# kube-apiserver sends a bookmark about once a minute: after silence of this length it is gone, or sends none.
 _QUIET_SECONDS = 180.0
 _CHUNK = 64 * 1024
 _TYPES = frozenset(("ADDED", "MODIFIED", "DELETED", "BOOKMARK"))
+
+
+class Bookmarks:
+    """Whether the server of a resource is known to send bookmarks: some aggregated ones send none."""
+
+    def __init__(self) -> None:
+        self.known = False
 
 
 class Watch:
@@ -34,10 +41,21 @@ class Watch:
     bookmarks included. The iteration ends when the cluster ends the watch, and raises ClusterError for everything
     else: a broken connection, a watch or an event that lasts too long, and what is no event have no status, an ERROR
     event has the status that it names (410: the version is too old).
+
+    Three minutes of silence after a bookmark are an error. With `bookmarks`, which the watches of a resource share, it
+    counts from the beginning: as an error where the server is known to send bookmarks, else as the watch's end, so that
+    the next one shows whether the server is there.
     """
 
     def __init__(
-        self, client: ClusterClient, path: str, *, version: str, seconds: float, field_selector: str = ""
+        self,
+        client: ClusterClient,
+        path: str,
+        *,
+        version: str,
+        seconds: float,
+        field_selector: str = "",
+        bookmarks: Bookmarks | None = None,
     ) -> None:
         query = {
             "watch": "true",
@@ -52,6 +70,9 @@ class Watch:
         self.lasts = seconds + _GRACE_SECONDS
         self._response = client.open(path, accept=_ACCEPT, query=query, seconds=self.lasts)
         self._bounds = bounds_of(self._response)
+        self._bookmarks = bookmarks or Bookmarks()
+        if bookmarks is not None:
+            self._bounds.quiet = _QUIET_SECONDS
 
     def __enter__(self) -> Self:
         return self
@@ -65,7 +86,7 @@ class Watch:
         for line in self._lines():
             kind, metadata = self._event(line)
             if kind == "BOOKMARK":
-                self._bounds.quiet = _QUIET_SECONDS
+                self._bounds.quiet, self._bookmarks.known = _QUIET_SECONDS, True
             yield kind, metadata
 
     def shutdown(self) -> None:
@@ -93,6 +114,10 @@ class Watch:
             raise self._error("an event does not end") from error
         # The last two are what a TLS socket raises when `shutdown` takes it away between two reads.
         except (HTTPError, OSError, ValueError, AttributeError) as error:
+            if self._bounds.silent and not pending:
+                known, self._bookmarks.known = self._bookmarks.known, False
+                if not known:
+                    return
             raise self._error(str(error)[:256]) from error
         if pending:
             raise self._error("the connection broke inside a line")

@@ -87,12 +87,13 @@ class ConfigurationFile:
         self._refusal: _Refusal | None = None
         self._taking_over = ""
         self._stopping = threading.Event()
+        self._followed = following.follow("the file of --config") if following is not None and self.path else None
         self._follower = FileFollower(
             [self.path] if self.path else [],
             self.look,
             logger,
             name="configuration",
-            followed=following.follow("the file of --config") if following is not None and self.path else None,
+            followed=self._followed,
         )
         telemetry.config_timestamp.set(self._since.timestamp())
         telemetry.hanging.watch(self._calls.hanging)
@@ -132,6 +133,10 @@ class ConfigurationFile:
             self._telemetry.config_successful.set(1)
         elif not self._refused_already(content) and not self._stopping.is_set():
             self._taking_over = _written(self._clock.now())
+            if self._followed is not None and self._refusal is None:
+                # Providers may take long to start, and this thread is silent meanwhile: so it says why before.
+                self._followed.refused("a newer one is being taken over")
+                self._followed.in_touch()
             try:
                 problems, shown = self._take_over(content)
             finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -13,9 +14,9 @@ import pytest
 from app.bounded_http import Bounds
 from app.kube.client import ClusterClient, ClusterError
 from app.kube.listing import list_objects
-from app.kube.watch import Watch
+from app.kube.watch import Bookmarks, Watch
 from tests.kube.conftest import FakeCluster, MakeRaw
-from tests.kube.raw import Peer, sends
+from tests.kube.raw import Peer, RawCluster, ask, sends
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 LONG = OK + b"Content-Length: 1000000000\r\n\r\n"
@@ -210,6 +211,41 @@ def test_a_watch_that_never_sent_a_bookmark_may_be_silent(raw: MakeRaw, monkeypa
     with Watch(client, "/x", version="1", seconds=600) as opened:
         found = iter(opened)
         assert [next(found)[0] for _ in range(2)] == ["ADDED", "ADDED"]
+
+
+def test_silence_from_the_beginning_is_an_end_until_bookmarks_are_known(
+    raw: MakeRaw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server without bookmarks is asked again, and not called stale; one that has sent some is gone."""
+    monkeypatch.setattr("app.kube.watch._QUIET_SECONDS", SHORT)
+    bookmarks = Bookmarks()
+
+    def silent(connection: socket.socket, _cluster: RawCluster) -> None:
+        ask(connection)
+        connection.sendall(CHUNKED)
+        # Until it is left alone.
+        connection.recv(1)
+
+    _, client = raw(silent)
+    begun = time.monotonic()
+    with Watch(client, "/x", version="1", seconds=600, bookmarks=bookmarks) as opened:
+        assert list(opened) == []
+    bookmarks.known = True
+    again = Watch(client, "/x", version="1", seconds=600, bookmarks=bookmarks)
+    with again, pytest.raises(ClusterError, match="timed out"):
+        list(again)
+    # It may be another server by now.
+    with Watch(client, "/x", version="1", seconds=600, bookmarks=bookmarks) as opened:
+        assert list(opened) == []
+    assert time.monotonic() - begun < PATIENCE
+
+
+def test_half_an_event_is_no_silence(raw: MakeRaw, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.kube.watch._QUIET_SECONDS", SHORT)
+    _, client = raw(sends(CHUNKED + b'8\r\n{"type":\r\n'))
+    opened = Watch(client, "/x", version="1", seconds=600, bookmarks=Bookmarks())
+    with opened, pytest.raises(ClusterError, match="timed out"):
+        list(opened)
 
 
 class Pieces:

@@ -114,6 +114,39 @@ def test_a_cache_whose_watch_breaks_is_stale_until_there_is_another(
     objects.stop()
 
 
+def test_silent_watches_are_opened_anew_and_what_they_follow_is_not_stale(
+    client: Any,
+    fake_cluster: FakeCluster,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Of a server that sends no bookmarks only another watch tells that it is there."""
+    monkeypatch.setattr("app.kube.watch._QUIET_SECONDS", 0.1)
+    monkeypatch.setattr("app.kube.cache._SHORT_SECONDS", 0.05)
+    monkeypatch.setattr("app.kube.authentication_config._SHORT_SECONDS", 0.05)
+    following = Following(clock.monotonic, LOGGER)
+    path = "/api/v1/namespaces/kube-system/configmaps"
+    fake_cluster.answer("/api/v1/pods", page("a/1"))
+    fake_cluster.answer(path, json.loads(LIST))
+    objects = ClusterObjects(client, logger=LOGGER, following=following, policy=QUICK)
+    objects.start()
+    names(objects)
+    config = follow(client, following)
+
+    def watched(asked: str) -> int:
+        return sum("watch" in query for each, query, _ in list(fake_cluster.requests) if each == asked)
+
+    try:
+        for asked in ("/api/v1/pods", path):
+            wait_until(lambda asked=asked: watched(asked) > 2, 20, f"{asked} is watched once, in silence")
+        assert stale(following) == []
+        assert "timed out" not in caplog.text
+    finally:
+        config.stop()
+        objects.stop()
+
+
 def test_a_resource_that_can_only_be_listed_is_not_stale(
     client: Any, fake_cluster: FakeCluster, clock: FakeClock, following: Following
 ) -> None:

@@ -19,6 +19,7 @@ from app.factory import MetricsServer, create_app
 from app.registry import ProviderError
 from app.reloading import ConfigurationFile
 from app.settings import ProviderSettings, Settings
+from app.staleness import Following
 from app.telemetry import Telemetry
 from tests.conformance.recorded import CLUSTER_YAML
 from tests.conftest import environ
@@ -400,6 +401,37 @@ def test_pause_grows_while_the_same_is_refused(tmp_path: Path, monkeypatch: pyte
     path.write_text("providers: [{name: c, kind: constant}]", encoding="utf-8")
     configuration.look()
     assert asked[-1] == 3600
+
+
+def test_file_that_takes_long_to_be_taken_over_is_stale_with_that_cause(tmp_path: Path) -> None:
+    """The thread that starts the providers is silent meanwhile, and "nothing was heard" is not why."""
+    path = tmp_path / "config.yaml"
+    path.write_text("providers: [{name: a, kind: constant}]", encoding="utf-8")
+    clock = FakeClock()
+    following = Following(clock.monotonic, LOGGER)
+    said: list[str | None] = []
+
+    def replace(_providers: Sequence[ProviderSettings]) -> bool:
+        for _ in range(2):
+            clock.seconds += 59
+            said.append(following.remark())
+        return True
+
+    configuration = ConfigurationFile(
+        Settings.from_environ(environ(config=str(path))),
+        replace,
+        telemetry=Telemetry(CollectorRegistry()),
+        clock=clock,
+        logger=LOGGER,
+        following=following,
+    )
+    path.write_text("providers: [{name: b, kind: constant}]", encoding="utf-8")
+    configuration.start()
+    try:
+        wait_until(lambda: len(said) == 2 and following.remark() is None, 20, lambda: f"{said}, {following.remark()}")
+    finally:
+        configuration.stop()
+    assert said == [None, "stale: the file of --config (for 118 s: a newer one is being taken over)"]
 
 
 def test_long_list_of_problems_is_cut_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
