@@ -161,7 +161,8 @@ class Records:
                 break
         # What fills the room may have more behind it.
         self._decrypted = len(data) == size
-        self._count_small(whole=whole, size=len(data))
+        if self._small or len(data) < _FAIR_RECORD_BYTES:
+            self._count_small(whole=whole, size=len(data))
         if self._useless and whole:
             self._useless -= 1
         return data

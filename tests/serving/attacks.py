@@ -26,6 +26,7 @@ _DRIP_SECONDS = 0.8
 # The most that all bursts of one attack send, and the records of one of them.
 _BURST_BYTES = 20_000_000
 _BURST_RECORDS = 1000
+_CHUNKED = b"POST /write-metrics HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class Client(Protocol):
@@ -220,6 +221,20 @@ def _key_updates_between_bytes(client: RecordClient) -> bytes:
     return b"".join(client.key_update() + client.record(b"a") for _ in range(_BURST_RECORDS // 2))
 
 
+def _small_records(client: RecordClient) -> bytes:
+    return b"".join(client.record(b"a") for _ in range(_BURST_RECORDS))
+
+
+def _records_in_a_chunked_body(target: Target) -> RecordClient:
+    client = target.records()
+    client.sendall(_CHUNKED)
+    return client
+
+
+def _small_chunks(client: RecordClient) -> bytes:
+    return b"".join(client.record(b"1\r\na\r\n" * 2500) for _ in range(8))
+
+
 ATTACKS = (
     Attack("connections without a byte", _silent),
     Attack("4 bytes of a handshake", _half_handshake),
@@ -236,6 +251,9 @@ ATTACKS = (
     Attack("key updates in a body", _records_in_a_body, count=8, burst=_key_updates),
     Attack("key updates between the bytes of a head", _records, count=8, burst=_key_updates_between_bytes),
     Attack("empty records without end", _records, count=8, burst=_empty_records),
+    Attack("heads in tiny records", _records, count=100, burst=_small_records),
+    Attack("bodies in tiny records", _records_in_a_body, count=100, burst=_small_records),
+    Attack("bodies in tiny chunks", _records_in_a_chunked_body, count=100, burst=_small_chunks),
 )
 
 
