@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -77,7 +78,6 @@ def _show(server: LiveServer) -> Iterator[Callable[[Path], ssl.SSLSocket]]:
     """Give a client that shows a certificate and asks one thing; it stays connected."""
     target = Target(server.port, str(server.ca_file), "/livez")
     with ExitStack() as opened:
-
         contexts: dict[Path, ssl.SSLContext] = {}
 
         def show(path: Path) -> ssl.SSLSocket:
@@ -85,7 +85,10 @@ def _show(server: LiveServer) -> Iterator[Callable[[Path], ssl.SSLSocket]]:
                 contexts[path] = ssl.create_default_context(cafile=target.ca_file)
                 contexts[path].load_cert_chain(path)
             context = contexts[path]
-            client = opened.enter_context(context.wrap_socket(target.plain(), server_hostname="localhost"))
+            plain = target.plain()
+            # A long certificate and a short request after it would wait for each other.
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            client = opened.enter_context(context.wrap_socket(plain, server_hostname="localhost"))
             client.sendall(target.request())
             return client
 
@@ -109,9 +112,7 @@ def resident(server: LiveServer) -> int:
     return int(line.split()[1]) // 1024
 
 
-def test_chain_with_three_large_authorities_is_taken(
-    tmp_path: Path, show: Callable[[Path], ssl.SSLSocket]
-) -> None:
+def test_chain_with_three_large_authorities_is_taken(tmp_path: Path, show: Callable[[Path], ssl.SSLSocket]) -> None:
     key = rsa.generate_private_key(65537, 4096)
     chain = [certificate(key, number, names=20 if number == 0 else 0) for number in range(4)]
     assert answer(show(write(tmp_path / "chain.pem", key, *chain))).startswith(SERVED)
@@ -134,9 +135,13 @@ def test_certificate_is_taken_up_to_its_size(
 def test_chain_larger_than_any_is_refused(tmp_path: Path, show: Callable[[Path], ssl.SSLSocket]) -> None:
     chain = [certificate(SMALL, number, excluded=700 if number else 0) for number in range(12)]
     assert sum(len(each.public_bytes(Encoding.DER)) for each in chain) > 1 << 15
-    with pytest.raises((ssl.SSLError, ConnectionError)):
-        received = show(write(tmp_path / "chain.pem", SMALL, *chain)).recv(1)
-        raise ConnectionResetError(f"the end, after {received!r}") if not received else AssertionError(received)
+    path = write(tmp_path / "chain.pem", SMALL, *chain)
+    try:
+        received = answer(show(path))
+    except (ssl.SSLError, ConnectionError):
+        # It was thrown out before it had said all of it.
+        received = b""
+    assert not received
 
 
 def test_certificates_fill_no_memory_and_small_ones_are_kept(

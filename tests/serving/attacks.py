@@ -26,7 +26,6 @@ _DRIP_SECONDS = 0.8
 # The most that all bursts of one attack send, and the records of one of them.
 _BURST_BYTES = 20_000_000
 _BURST_RECORDS = 1000
-_CHUNKED = b"POST /write-metrics HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class Client(Protocol):
@@ -43,7 +42,7 @@ class Client(Protocol):
 class Target:
     """Who is attacked: a port of loopback, the certificates to trust, a path that has an answer, and what it needs.
 
-    `many` is the path of an external metric with very many series.
+    `many` is the path of an external metric with very many series, and `written` one whose bodies are read.
     """
 
     port: int
@@ -51,6 +50,7 @@ class Target:
     path: str
     fields: tuple[str, ...] = ()
     many: str = "/apis/external.metrics.k8s.io/v1beta1/namespaces/default/many"
+    written: str = "/write-metrics/namespaces/default/pods/web-0/attacked"
 
     def plain(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=_TIMEOUT)
@@ -65,6 +65,9 @@ class Target:
     def request(self, *fields: str, path: str = "") -> bytes:
         line = f"GET {path or self.path} HTTP/1.1"
         return "\r\n".join([line, "Host: localhost", *self.fields, *fields, "", ""]).encode()
+
+    def write(self, *fields: str) -> bytes:
+        return "\r\n".join([f"POST {self.written} HTTP/1.1", "Host: localhost", *self.fields, *fields, "", ""]).encode()
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ def _never_reads(target: Target) -> socket.socket:
 
 def _unsent_body(target: Target) -> socket.socket:
     client = target.connect()
-    client.sendall(b"POST /write-metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
+    client.sendall(target.write("Content-Length: 1000"))
     return client
 
 
@@ -205,7 +208,7 @@ def _records(target: Target) -> RecordClient:
 
 def _records_in_a_body(target: Target) -> RecordClient:
     client = target.records()
-    client.sendall(b"POST /write-metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
+    client.sendall(target.write("Content-Length: 1000"))
     return client
 
 
@@ -227,7 +230,7 @@ def _small_records(client: RecordClient) -> bytes:
 
 def _records_in_a_chunked_body(target: Target) -> RecordClient:
     client = target.records()
-    client.sendall(_CHUNKED)
+    client.sendall(target.write("Transfer-Encoding: chunked"))
     return client
 
 
