@@ -134,7 +134,7 @@ def _never_reads(target: Target) -> socket.socket:
 
 def _unsent_body(target: Target) -> socket.socket:
     client = target.connect()
-    client.sendall(target.write("Content-Length: 1000"))
+    client.sendall(b"POST /write-metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
     return client
 
 
