@@ -17,8 +17,8 @@ from OpenSSL import crypto
 
 __all__ = ["CertificateBundle", "CertificateRefusedError", "Subject", "load_certificate", "subject_of"]
 
-# Several times the largest that make sense; the peer's handshake bounds it too.
-_MAX_BYTES = 64 * 1024
+# Several times the largest that make sense; no larger one gets through the handshake (app/serving/tls.py).
+_MAX_BYTES = 8192
 _CLIENT_USAGES = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
 # Go refuses both (crypto/x509 `InsecureAlgorithmError`).
 _WEAK_HASHES = ("md5", "sha1")

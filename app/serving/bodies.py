@@ -22,6 +22,9 @@ _CHUNK_LINE_BYTES = 4096
 _CHUNK_SIZE = 1 << 64
 _EXCESS_BYTES = 16384
 _CHUNK_FRAME_BYTES = 16
+# Each chunk costs the parser as much as a few hundred bytes do: so many are free, and one more for so much data.
+_FREE_CHUNKS = 256
+_FAIR_CHUNK_BYTES = 128
 # The fields after the last chunk, which nobody reads either.
 _TRAILER_BYTES = 8190
 _RETRY_SECONDS = 1
@@ -34,7 +37,7 @@ class _Chunks(ChunkedReader):  # type: ignore[misc]  # gunicorn ships no types
         super().__init__(req, unreader)
         self.limit_chunk_size_line = _CHUNK_LINE_BYTES
         self.limit_trailer_section = _TRAILER_BYTES
-        self._seen = self._excess = 0
+        self._seen = self._excess = self._chunks = self._data = 0
 
     def read_into(self, unreader: Any, buf: bytearray) -> None:
         """Read on."""
@@ -48,6 +51,11 @@ class _Chunks(ChunkedReader):  # type: ignore[misc]  # gunicorn ships no types
         size, rest = super().parse_chunk_size(unreader, data)
         if size >= _CHUNK_SIZE:
             raise InvalidChunkSize(b"too large for any body")
+        # What came before this one: a chunk's size is no more than a promise of its data.
+        if self._chunks > _FREE_CHUNKS + self._data // _FAIR_CHUNK_BYTES:
+            raise InvalidChunkExtension("too many small chunks")
+        self._chunks += 1
+        self._data += size
         if rest is not None:
             line = self._seen - len(rest)
             self._excess = max(0, self._excess + line - _CHUNK_FRAME_BYTES - 2 * size)

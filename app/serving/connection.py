@@ -82,8 +82,11 @@ class TLSConnection:
         self._late_since: float | None = None
         self._late_seconds = _LATE_SECONDS
         self._waited_from: float | None = None
+        self._hurried = False
         # The client's certificate (DER), which nobody has judged.
         self.peer_certificate: bytes | None = None
+        # The size of that one and all that came with it.
+        self.certificate_bytes = 0
         # The header fields of the request that is being answered, as they came (see hooks.pre_request).
         self.header_pairs: tuple[tuple[str, str], ...] = ()
 
@@ -110,14 +113,18 @@ class TLSConnection:
         return _event_of(self._write_turn)
 
     def _read_head(self, line_limit: int) -> None:
+        if not self._ahead:
+            self._records.begin_part()
         try:
             while not self._head_is_decided(line_limit):
                 self._ahead += self._records.read(RECORD_BYTES)
         except EndOfStreamError:
             self._ended = True
         # Of the body that may follow.
+        self._records.begin_part()
         self._body_deadline = self._late_since = self._waited_from = None
         self._late_seconds = _LATE_SECONDS
+        self._hurried = False
         self._searched = 0
 
     def _head_is_decided(self, line_limit: int) -> bool:
@@ -202,6 +209,7 @@ class TLSConnection:
                 raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "the peer left during the handshake") from error
             self._handshaken = True
             self.peer_certificate = self._records.certificate()
+            self.certificate_bytes = self._records.certificate_bytes()
 
     def recv(self, size: int, _flags: int = 0) -> bytes:
         """Read up to `size` bytes; none at the end of the stream. Raises PeerTooSlowError and CrowdedError."""
@@ -220,8 +228,9 @@ class TLSConnection:
             return b""
 
     def hurry(self, seconds: float) -> None:
-        """Give the rest of the body only so long, and not a moment more."""
+        """Wait for no more of the body, and read what is here for so long and not a moment more."""
         self._body_deadline, self._late_seconds = time.monotonic() + seconds, 0.0
+        self._hurried = True
 
     def send(self, data: bytes | bytearray | memoryview, _flags: int = 0) -> int:
         """Write `data` now, as far as there is room, and give its length; the rest goes out with what follows."""
@@ -250,6 +259,8 @@ class TLSConnection:
         """Close the socket."""
         self._ended = True
         self._unsent.clear()
+        if self.fileno() >= 0:
+            self._records.close()
         self._socket.close()
 
     def fileno(self) -> int:
@@ -320,6 +331,8 @@ class TLSConnection:
         # What was told to the peer, such as to go on, may have had no room.
         poll.register(self._socket, event | (select.POLLOUT if self.unsent else 0))
         if not poll.poll(0):
+            if self._hurried:
+                raise PeerTooSlowError
             self._waited_from = self._waited_from or began
             with self.waits.place(self._waited_from) as gives_way:
                 while not poll.poll(1000 * max(0.0, min(end - time.monotonic(), _SLICE_SECONDS))):

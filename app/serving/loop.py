@@ -42,6 +42,9 @@ _ACCEPTS = 16
 _SWITCH_SECONDS = 0.0001
 # How much may wait for readers in all; beyond it those that take nothing of it are closed before their deadline.
 _UNSENT = 64 << 20
+# What clients may have shown of certificates in all, of which OpenSSL keeps forty times as much at worst; beyond it who
+# showed most is closed. Two thousand usual ones fit.
+_CERTIFICATES = 5 << 19
 # What is open besides: watches of the cluster, the log, whatever providers hold.
 _OTHER_FILES = 256
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -74,7 +77,7 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
         # gunicorn closes beyond this many idle ones; here whoever has been silent for longest gives way, when need be.
         self.max_keepalived = self.worker_connections
         self._reload = self.options.reloads.count
-        self._unsent = 0
+        self._unsent = self._certificates = 0
         self._waits = Waits()
         # When the delay of a stop is over, and when the time of the requests is.
         self._stop_at: float | None = None
@@ -234,6 +237,7 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
             conn.closed = True
             self._peers.leave(conn)
             self._count_unsent(conn, 0)
+            self._certificates -= conn.certificates
             self.nr_conns -= 1
             with suppress(OSError):
                 conn.close()
@@ -280,7 +284,21 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
             self._peers.wait(conn, event, self._shake)
         else:
             self._peers.wait(conn, selectors.EVENT_READ, self._read, seconds=self.options.deadlines.head)
-            self._read(conn)
+            self._count_certificates(conn)
+            # Unless it had to give way itself.
+            if not conn.closed:
+                self._read(conn)
+
+    def _count_certificates(self, conn: Connection) -> None:
+        conn.certificates = conn.sock.certificate_bytes
+        self._certificates += conn.certificates
+        while self._certificates > _CERTIFICATES:
+            heaviest = self._peers.heaviest()
+            if heaviest is None or not heaviest.certificates:
+                # The others are with threads.
+                break
+            self.log.debug("closing the connection of %s: clients showed too much of certificates", heaviest.host)
+            self._drop(heaviest)
 
     def _read(self, conn: Connection) -> None:
         """Go on with the head of a request, and begin to answer it when it is complete."""
@@ -340,7 +358,7 @@ class LoopWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships 
         self._count_unsent(conn, conn.sock.unsent)
         if event:
             self._peers.wait(conn, event, self._write)
-        elif conn.keep:
+        elif conn.keep and not conn.sock.left:
             conn.idle = True
             seconds = self.cfg.keepalive if self.alive else _LINGER_SECONDS
             self._peers.wait(conn, selectors.EVENT_READ, self._read, seconds=seconds)

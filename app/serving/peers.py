@@ -45,6 +45,8 @@ class Connection(gthread.TConn):  # type: ignore[misc]  # gunicorn ships no type
         # When a part of it was last taken.
         self.moved = 0.0
         self.counted = 0
+        # How much of certificates is counted for it.
+        self.certificates = 0
         self.closed = False
 
     def wrap(self, deadlines: Deadlines, waits: Waits) -> None:
@@ -137,6 +139,10 @@ class Peers:
     def overdue(self) -> list[Connection]:
         """List those whose time is over although all that they had sent by then was read."""
         return [conn for conn in self._waiting if self.is_overdue(conn)]
+
+    def heaviest(self) -> Connection | None:
+        """Give the one whose client showed most of certificates; of several the one that has waited longest."""
+        return max(self._waiting, key=lambda conn: conn.certificates, default=None)
 
     def to_give_way(self) -> Connection | None:
         """Give the one that has been silent for longest; if each has an answer to read, the one that reads least.

@@ -19,7 +19,7 @@ from contextlib import suppress
 
 from OpenSSL import SSL, crypto
 
-__all__ = ["RECORD_BYTES", "USELESS_RECORDS", "WRITE_BYTES", "EndOfStreamError", "Records"]
+__all__ = ["RECORD_BYTES", "SMALL_RECORDS", "USELESS_RECORDS", "WRITE_BYTES", "EndOfStreamError", "Records"]
 
 # The most data that a TLS record holds.
 RECORD_BYTES = 16384
@@ -28,13 +28,17 @@ RECORD_BYTES = 16384
 USELESS_RECORDS = 16
 # A record's type, version and length.
 _HEADER_BYTES = 5
-# What a handshake may take: OpenSSL takes greetings of 128 KiB, and certificates of 100 KiB, in any number of records.
-_HANDSHAKE_BYTES = 1 << 18
+# What a handshake may take, where OpenSSL takes greetings of 128 KiB, and certificates of 100 KiB, in any number of
+# records: a greeting with keys for quantum computers has 2 KiB, and a certificate with three CAs above it 8 KiB.
+_HANDSHAKE_BYTES = 1 << 15
 _HANDSHAKE_RECORDS = 512
+# A record costs as much as so many bytes of data do; so many that hold nearly none are free in a head, and in a body.
+_FAIR_RECORD_BYTES = 128
+SMALL_RECORDS = 256
 # After so many records others have their turn. Records are read from the socket in pieces of this size at least: what
-# came along is handed over in the same turn, so that poll sees all that is left.
-_TURN_RECORDS = 64
-_READ_BYTES = 4096
+# came along is handed over in the same turn, so that poll sees all that is left. Most heads are one piece.
+_TURN_RECORDS = 8
+_READ_BYTES = 512
 # What is encrypted at once: a connection that had a long answer keeps so much memory, and a third more.
 WRITE_BYTES = 2 * RECORD_BYTES
 # What OpenSSL adds to that, and says on its own (tickets, a farewell, a key update, its part of a handshake).
@@ -71,6 +75,11 @@ class Records:
         self._turn_end = _TURN_RECORDS
         self._bytes = 0
         self._useless = 0
+        # By how many bytes the records of a head or a body were too small so far.
+        self._small = 0
+        # Why the client's certificate was refused.
+        self._refusals: list[str] = []
+        self._tls.set_app_data(self._refusals)
 
     @property
     def arrived(self) -> bool:
@@ -97,9 +106,18 @@ class Records:
         certificate = self._tls.get_peer_certificate()
         return None if certificate is None else crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
 
+    def certificate_bytes(self) -> int:
+        """Return the size of all certificates that the client showed, which OpenSSL keeps as long as the connection."""
+        shown = [self._tls.get_peer_certificate(), *(self._tls.get_peer_cert_chain() or ())]
+        return sum(len(crypto.dump_certificate(crypto.FILETYPE_ASN1, each)) for each in shown if each is not None)
+
     def begin_turn(self) -> None:
         """Allow another number of records."""
         self._turn_end = self._records + _TURN_RECORDS
+
+    def begin_part(self) -> None:
+        """Allow small records again: a head, or a body, begins."""
+        self._small = 0
 
     def handshake(self) -> None:
         """Go on with the handshake; come back when it is over. Raises EndOfStreamError and OSError."""
@@ -143,6 +161,8 @@ class Records:
                 break
         # What fills the room may have more behind it.
         self._decrypted = len(data) == size
+        if self._small or len(data) < _FAIR_RECORD_BYTES:
+            self._count_small(whole=whole, size=len(data))
         if self._useless and whole:
             self._useless -= 1
         return data
@@ -185,6 +205,10 @@ class Records:
             self._tls.shutdown()
         with suppress(OSError):
             self._answer()
+
+    def close(self) -> None:
+        """Let go of OpenSSL's memory now, not when Python finds that nobody holds it; nothing follows."""
+        del self._tls
 
     def discard(self) -> int:
         """Drop what has arrived, still encrypted, and say how much; 0 at the end of the stream. Raises OSError."""
@@ -235,6 +259,11 @@ class Records:
         if self._useless > USELESS_RECORDS:
             raise ssl.SSLError(ssl.SSL_ERROR_SSL, f"more than {USELESS_RECORDS} records without data")
 
+    def _count_small(self, *, whole: bool, size: int) -> None:
+        self._small = max(0, self._small + whole * _FAIR_RECORD_BYTES - size)
+        if self._small > SMALL_RECORDS * _FAIR_RECORD_BYTES:
+            raise ssl.SSLError(ssl.SSL_ERROR_SSL, f"more than {SMALL_RECORDS} records with hardly any data")
+
     def _answer(self) -> None:
         """Send what OpenSSL has to say: data, an alert, a key update, its part of the handshake. Raises OSError."""
         self._encrypt()
@@ -257,7 +286,8 @@ class Records:
             return EndOfStreamError()
         with suppress(OSError):
             self._answer()
-        return ssl.SSLError(ssl.SSL_ERROR_SSL, f"TLS failed: {error.args}")
+        reason = self._refusals[0] if self._refusals else f"TLS failed: {error.args}"
+        return ssl.SSLError(ssl.SSL_ERROR_SSL, reason)
 
 
 def _gone(error: OSError) -> ConnectionResetError:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cryptography import x509
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from app.serving.ciphers import cipher_list
 from app.serving.connection import DEADLINES, Deadlines, TLSConnection
@@ -18,6 +18,10 @@ __all__ = ["TLSContext", "TLSError", "build_context"]
 
 # SSL_MODE_ENABLE_PARTIAL_WRITE, which pyOpenSSL sets, and has no name for (openssl/ssl.h).
 _PARTIAL_WRITE = 1
+# The most of a client's certificate, which OpenSSL keeps in pieces of many times its size.
+CERTIFICATE_BYTES = 8192
+# Below 0, OpenSSL looks for no issuer, and so at no other certificate of the client's (X509_verify_cert).
+_NO_CHAIN = -2
 _MIN_VERSIONS = {"VersionTLS12": SSL.TLS1_2_VERSION, "VersionTLS13": SSL.TLS1_3_VERSION}
 
 
@@ -59,13 +63,19 @@ def _ask_for_certificates(context: SSL.Context, authorities: Sequence[bytes] | N
     if authorities is None:
         context.set_verify(SSL.VERIFY_NONE)
         return
-    context.set_verify(SSL.VERIFY_PEER, _accept)
+    context.set_verify(SSL.VERIFY_PEER, _judge_size)
+    context.set_verify_depth(_NO_CHAIN)
     # Their names go to the client: one whose certificates are all of other authorities then shows none.
     for authority in authorities:
         context.add_client_ca(x509.load_der_x509_certificate(authority))
 
 
-def _accept(*_judgement: object) -> bool:
+def _judge_size(tls: SSL.Connection, certificate: crypto.X509, *_judgement: object) -> bool:
+    """Refuse a certificate of a size that no client needs; OpenSSL asks while it looks for an issuer."""
+    size = len(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate))
+    if size > CERTIFICATE_BYTES:
+        tls.get_app_data().append(f"the client's certificate has {size} bytes, more than {CERTIFICATE_BYTES}")
+        return False
     return True
 
 

@@ -24,7 +24,7 @@ from app.serving.refusals import is_clients_mistake, refusal
 
 __all__ = ["Worker", "worker_class"]
 
-# How long the rest of a body that nobody read is waited for before the connection is given up.
+# How long the rest of a body that nobody read goes on being read as far as it is here; what is not ends the connection.
 _DRAIN_SECONDS = 0.1
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from tests.auth.making import Answer
 from tests.conformance.recorded import CLUSTER_YAML
 from tests.live.server import LiveServer
 from tests.serving.attacks import ATTACKS, Attack, Target, under_attack
+from tests.serving.raw_tls import RecordClient
 
 SERIES = 99_000
 PROBES = 20
@@ -57,6 +58,45 @@ def test_who_asks_much_holds_nobody_up(server: LiveServer, attack: Attack) -> No
     with under_attack(target, attack, again=True):
         seconds = longest(server, "/livez", "/readyz", "/apis")
     print(f"{attack.name}: longest probe {seconds * 1000:.0f} ms")
+    assert seconds < MOST_SECONDS
+
+
+def _tiny_chunks(client: RecordClient, target: Target) -> bytes:
+    """A body of 20,000 chunks of a byte, in records of a usual size."""
+    body = target.write("Transfer-Encoding: chunked") + b"1\r\na\r\n" * 20_000
+    return b"".join(client.record(body[start : start + 16_384]) for start in range(0, len(body), 16_384))
+
+
+def _tiny_records_of_a_body(client: RecordClient, target: Target) -> bytes:
+    return client.record(target.write("Content-Length: 60000")) + _tiny_records(client, target)
+
+
+def _tiny_records(client: RecordClient, _target: Target) -> bytes:
+    return b"".join(client.record(b"a") for _ in range(2000))
+
+
+@pytest.mark.parametrize(
+    ("count", "make"),
+    [
+        pytest.param(100, _tiny_chunks, id="bodies in tiny chunks"),
+        pytest.param(100, _tiny_records_of_a_body, id="bodies in tiny records"),
+        pytest.param(300, _tiny_records, id="heads in tiny records"),
+    ],
+)
+def test_who_sends_tiny_pieces_on_many_idle_connections_holds_nobody_up(
+    server: LiveServer, count: int, make: Callable[[RecordClient, Target], bytes]
+) -> None:
+    """All of them at once, each as much as its socket takes."""
+    target = Target(server.port, str(server.ca_file), "/livez")
+    with ExitStack() as opened:
+        clients = [opened.enter_context(closing(target.records())) for _ in range(count)]
+        parts = [make(client, target) for client in clients]
+        for client, part in zip(clients, parts, strict=True):
+            client.settimeout(0)
+            with suppress(OSError):
+                client.send_records(part)
+        seconds = longest(server, "/livez")
+    print(f"{count} connections: longest probe {seconds * 1000:.0f} ms")
     assert seconds < MOST_SECONDS
 
 

@@ -42,7 +42,7 @@ class Client(Protocol):
 class Target:
     """Who is attacked: a port of loopback, the certificates to trust, a path that has an answer, and what it needs.
 
-    `many` is the path of an external metric with very many series.
+    `many` is the path of an external metric with very many series, and `written` one whose bodies are read.
     """
 
     port: int
@@ -50,6 +50,7 @@ class Target:
     path: str
     fields: tuple[str, ...] = ()
     many: str = "/apis/external.metrics.k8s.io/v1beta1/namespaces/default/many"
+    written: str = "/write-metrics/namespaces/default/pods/web-0/attacked"
 
     def plain(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=_TIMEOUT)
@@ -64,6 +65,9 @@ class Target:
     def request(self, *fields: str, path: str = "") -> bytes:
         line = f"GET {path or self.path} HTTP/1.1"
         return "\r\n".join([line, "Host: localhost", *self.fields, *fields, "", ""]).encode()
+
+    def write(self, *fields: str) -> bytes:
+        return "\r\n".join([f"POST {self.written} HTTP/1.1", "Host: localhost", *self.fields, *fields, "", ""]).encode()
 
 
 @dataclass(frozen=True)
@@ -204,7 +208,7 @@ def _records(target: Target) -> RecordClient:
 
 def _records_in_a_body(target: Target) -> RecordClient:
     client = target.records()
-    client.sendall(b"POST /write-metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
+    client.sendall(target.write("Content-Length: 1000"))
     return client
 
 
@@ -218,6 +222,20 @@ def _empty_records(client: RecordClient) -> bytes:
 
 def _key_updates_between_bytes(client: RecordClient) -> bytes:
     return b"".join(client.key_update() + client.record(b"a") for _ in range(_BURST_RECORDS // 2))
+
+
+def _small_records(client: RecordClient) -> bytes:
+    return b"".join(client.record(b"a") for _ in range(_BURST_RECORDS))
+
+
+def _records_in_a_chunked_body(target: Target) -> RecordClient:
+    client = target.records()
+    client.sendall(target.write("Transfer-Encoding: chunked"))
+    return client
+
+
+def _small_chunks(client: RecordClient) -> bytes:
+    return b"".join(client.record(b"1\r\na\r\n" * 2500) for _ in range(8))
 
 
 ATTACKS = (
@@ -236,6 +254,9 @@ ATTACKS = (
     Attack("key updates in a body", _records_in_a_body, count=8, burst=_key_updates),
     Attack("key updates between the bytes of a head", _records, count=8, burst=_key_updates_between_bytes),
     Attack("empty records without end", _records, count=8, burst=_empty_records),
+    Attack("heads in tiny records", _records, count=100, burst=_small_records),
+    Attack("bodies in tiny records", _records_in_a_body, count=100, burst=_small_records),
+    Attack("bodies in tiny chunks", _records_in_a_chunked_body, count=100, burst=_small_chunks),
 )
 
 

@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import pytest
 
 from app.budget import BODIES
 from app.serving.waits import CrowdedError, Waits
 from tests.serving.conftest import Server, headers, read_all, read_response, wait_for
+from tests.serving.raw_tls import RecordClient
 
 CHUNKED = b"POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 SLOW = b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
@@ -53,6 +54,8 @@ MALFORMED = [
     pytest.param(b"3;" + b"a" * 5000 + b"\r\nabc\r\n0\r\n\r\n", 400, id="an extension of 5,000 bytes"),
     pytest.param(b"3;" + b"a" * 20_000, 400, id="an extension without end"),
     pytest.param((b"1;" + b"a" * 1000 + b"\r\nx\r\n") * 30 + b"0\r\n\r\n", 400, id="far more extensions than data"),
+    pytest.param(b"1\r\na\r\n" * 20_000 + b"0\r\n\r\n", 400, id="20,000 chunks of a byte"),
+    pytest.param((b"40\r\n" + b"a" * 64 + b"\r\n") * 2000 + b"0\r\n\r\n", 400, id="2,000 chunks of 64 bytes"),
     pytest.param(b"3\r\nabc\r\n0\r\nA : b\r\n\r\n", 400, id="a trailer with a space in its name"),
     pytest.param(b"3\r\nabc\r\n0\r\nno colon\r\n\r\n", 400, id="a trailer without a colon"),
     pytest.param(b"3\r\nabc\r\n0\r\nA: b\n\r\n\r\n", 400, id="a trailer with a line feed"),
@@ -97,6 +100,30 @@ def test_body_in_good_chunks_is_read_and_the_connection_lives_on(server: Server,
         client.sendall(CHUNKED + body + GET)
         assert b"\r\n\r\n3 " in read_response(client)
         assert read_response(client).endswith(b"hello")
+
+
+@pytest.mark.parametrize(
+    ("size", "count"),
+    [pytest.param(1, 256, id="a few of a byte"), pytest.param(128, 2000, id="many of a fair size")],
+)
+def test_body_in_as_many_chunks_as_a_client_may_need_is_read(server: Server, size: int, count: int) -> None:
+    chunk = b"%x\r\n" % size + b"a" * size + b"\r\n"
+    with server.connect() as client:
+        client.sendall(CHUNKED + chunk * count + b"0\r\n\r\n")
+        assert b"\r\n\r\n%d " % (size * count) in read_response(client)
+
+
+def test_connection_ends_with_the_answer_where_the_client_has_said_its_last(server: Server) -> None:
+    """With a goodbye of TLS, and no end of TCP: nothing would come any more, and nothing would say so."""
+    with closing(RecordClient(server.plain(), str(server.cert))) as client:
+        client.sendall(GET + SLOW + b"he")
+        client.send_records(client.warning(0))
+        began, received = time.monotonic(), b""
+        while data := client.recv(1 << 16):
+            received += data
+        assert received.count(b"HTTP/1.1 200 OK") == 2
+        # Not by the end of a keep-alive, which is far longer.
+        assert time.monotonic() - began < 5
 
 
 def exchange_and_end(client: ssl.SSLSocket, request: bytes) -> bytes:
@@ -187,8 +214,34 @@ class TestSlowBodies:
             status = one_status(_read_to_end(client), 408)
         assert status["reason"] == "Timeout"
 
+    def test_bodies_that_nobody_reads_take_no_place_of_those_that_are_read(self, start: Callable[..., Server]) -> None:
+        """While many clients send heads whose bodies nobody waits for, every writer is served."""
+        served = start().wait_until_ready()
+        stop = threading.Event()
+
+        def ask() -> None:
+            while not stop.is_set():
+                with served.connect() as client:
+                    client.sendall(UNREAD)
+                    _read_to_end(client)
+
+        with ThreadPoolExecutor(24) as pool:
+            asking = [pool.submit(ask) for _ in range(24)]
+            try:
+                for _ in range(40):
+                    with served.connect() as writer:
+                        writer.sendall(SLOW + b"he")
+                        # Long enough for a thread to wait for the rest.
+                        time.sleep(0.02)
+                        writer.sendall(b"llo")
+                        assert read_response(writer).startswith(b"HTTP/1.1 200 OK")
+            finally:
+                stop.set()
+            for each in asking:
+                each.result()
+
     def test_bodies_that_nobody_reads_hold_no_thread(self, start: Callable[..., Server]) -> None:
-        """Each is waited for, for a tenth of a second: 300 on 80 threads would be half a second, and 1,500 two."""
+        """None is waited for."""
         served = start().wait_until_ready()
         with ExitStack() as stack:
             clients = [stack.enter_context(served.connect()) for _ in range(300)]

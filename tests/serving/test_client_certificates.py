@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from app.serving.certificates import ensure_certificate
 from app.serving.pairs import Pair, read_pair
-from app.serving.tls import TLSContext, TLSError, build_context
+from app.serving.tls import TLSContext, TLSError, _judge_size, build_context
 from app.settings import ServingSettings
 from tests.controlplane.certificates import Authority, Certificate, Usage
 from tests.serving.ends import handshaken
@@ -128,3 +128,25 @@ def test_none_is_asked_for_where_nobody_would_look_at_it(pair: Pair, tmp_path: P
 def test_an_authority_that_is_no_certificate_is_said(pair: Pair) -> None:
     with pytest.raises(TLSError):
         build_context(pair, ServingSettings(), (b"no certificate",))
+
+
+def test_no_chain_is_looked_at(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenSSL asks about each certificate that it looks at: a client's own is the only one."""
+    asked: list[int] = []
+
+    def judge(tls: SSL.Connection, certificate: crypto.X509, number: int, depth: int, ok: int) -> bool:
+        asked.append(depth)
+        return _judge_size(tls, certificate, number, depth, ok)
+
+    monkeypatch.setattr("app.serving.tls._judge_size", judge)
+    client = _client(pair)
+    cert, key = MINE.issue("user").write(tmp_path, "client")
+    cert.write_bytes(cert.read_bytes() + MINE.certificate_pem)
+    client.load_cert_chain(cert, key)
+    with handshaken(_asking(pair, MINE), client) as (served, wrapped):
+        served.sendall(b"hello")
+        assert served.write() == 0
+        assert wrapped.recv(5) == b"hello"
+        # More than the client's own came.
+        assert served.certificate_bytes > len(served.peer_certificate or b"")
+    assert set(asked) == {0}

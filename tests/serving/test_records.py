@@ -15,7 +15,7 @@ import pytest
 from app.serving.certificates import ensure_certificate
 from app.serving.connection import DEADLINES, Deadlines, TLSConnection
 from app.serving.pairs import Pair, read_pair
-from app.serving.records import USELESS_RECORDS
+from app.serving.records import SMALL_RECORDS, USELESS_RECORDS
 from app.serving.tls import TLSContext, build_context
 from app.serving.waits import PeerTooSlowError
 from app.settings import ServingSettings
@@ -25,8 +25,10 @@ from tests.serving.raw_tls import RecordClient
 GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /body HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
 REFUSED = r"without data|TLS failed"
-# More than a turn takes, and less than a socket holds.
-MANY = 3000
+# More than a turn takes, and fewer than a head may have.
+MANY = SMALL_RECORDS
+# What a turn takes: its eight records, and those in what is read of the socket with the last of them.
+TURN = 8 + 512 // 23
 Make = Callable[[RecordClient], bytes]
 Ends = tuple[TLSConnection, RecordClient]
 
@@ -204,18 +206,61 @@ def _probe(server: Server) -> float:
     return time.monotonic() - began
 
 
+class TestSmallRecords:
+    """A record costs as much as a hundred bytes: whoever sends many of a byte is sent away, and nobody else."""
+
+    @pytest.mark.parametrize("size", [1, 16, 64])
+    def test_too_many_in_a_head_are_the_end(self, connect: Callable[..., Ends], size: int) -> None:
+        served, client = connect()
+        client.sendall(b"GET / HTTP/1.1\r\nA: ")
+        client.send_records(*(client.record(b"a" * size) for _ in range(1000)))
+        with pytest.raises(ssl.SSLError, match="hardly any data"):
+            _read_head_on(served)
+        assert SMALL_RECORDS * size <= len(served._ahead) <= 3 * SMALL_RECORDS * size
+
+    @pytest.mark.parametrize("size", [1, 16, 64])
+    def test_too_many_in_a_body_are_the_end(self, connect: Callable[..., Ends], size: int) -> None:
+        served, client = connect()
+        client.send_records(*(client.record(b"a" * size) for _ in range(1000)))
+        with pytest.raises(ssl.SSLError, match="hardly any data"):
+            _read_body_on(served)
+
+    def test_body_of_many_is_no_answer_and_an_end(self, server: Server) -> None:
+        with closing(RecordClient(server.plain(), str(server.cert))) as client:
+            client.sendall(POST % 5000)
+            with suppress(ConnectionError):
+                client.send_records(*(client.record(b"a") for _ in range(1000)))
+            with suppress(ConnectionError):
+                assert client.recv(1) == b""
+        assert _probe(server) < 5
+
+    def test_small_writes_are_served_request_after_request(self, server: Server) -> None:
+        """A head field by field, and a body byte by byte, on one connection."""
+        with closing(RecordClient(server.plain(), str(server.cert))) as client:
+            for _ in range(50):
+                lines = [b"POST /body HTTP/1.1", b"Host: x", b"Content-Length: 50", *[b"A: b"] * 20, b""]
+                client.send_records(*(client.record(line + b"\r\n") for line in lines))
+                client.send_records(*(client.record(b"a") for _ in range(50)))
+                assert b"\r\n\r\n50 " in client.recv(1 << 16)
+
+    def test_body_in_records_of_a_fair_size_may_be_long(self, server: Server) -> None:
+        with closing(RecordClient(server.plain(), str(server.cert))) as client:
+            client.sendall(POST % 256_000)
+            client.send_records(*(client.record(b"a" * 128) for _ in range(2000)))
+            assert b"\r\n\r\n256000 " in client.recv(1 << 16)
+
+
 class TestTurns:
     def test_head_in_many_records_takes_its_turns(self, connect: Callable[..., Ends]) -> None:
         served, client = connect()
         client.send_records(*(client.record(b"a") for _ in range(MANY)))
         turns, before = 0, 0
         while served.read_head(8190) == selectors.EVENT_READ and before < MANY:
-            # What was here came in pieces of 4 KiB, and a turn ends with the piece of its 64th record.
             arrived = len(served._ahead)
-            assert arrived - before <= 64 + 4096 // 23
+            assert arrived - before <= TURN
             turns, before = turns + 1, arrived
         assert before == MANY
-        assert turns >= MANY // (64 + 4096 // 23)
+        assert turns >= MANY // TURN
 
     def test_nothing_is_left_that_poll_cannot_see(self, connect: Callable[..., Ends]) -> None:
         served, client = connect()
@@ -304,7 +349,7 @@ class TestDeadlinesOfBodies:
         ("make", "pause"),
         [
             pytest.param(lambda client: client.key_update() + client.record(b"a"), 0.05, id="key updates and bytes"),
-            pytest.param(lambda client: client.record(b"a"), 0.0, id="data that is always here"),
+            pytest.param(lambda client: client.record(b"a" * 128), 0.0, id="data that is always here"),
             pytest.param(lambda client: client.record(b"a" * 16000), 0.0, id="much data that is always here"),
         ],
     )
