@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import app.descriptors  # noqa: F401 - before whatever opens a file
+
+# isort: split
 import argparse
 import os
 import sys
@@ -62,20 +65,34 @@ def _validate(parsed: argparse.Namespace) -> int:
     settings, problems = startup.load({**os.environ, **flags.variables(vars(parsed))})
     problems += startup.load_certificate(settings, make=False)[1]
     if problems:
-        print("\n".join(problems))
+        _print("\n".join(problems))
         return 1
     instances = ", ".join(f"{each.name} ({each.kind})" for each in settings.providers)
     count = "one provider" if len(settings.providers) == 1 else f"{len(settings.providers)} providers"
-    print(f"{parsed.config}: nothing is wrong; {count}: {instances}")
-    return 0
+    return _print(f"{parsed.config}: nothing is wrong; {count}: {instances}")
 
 
 def _providers() -> int:
     rows = [(entry.name, *registry.origin(entry)) for entry in registry.installed()]
     rows.insert(0, ("NAME", "DISTRIBUTION", "VERSION"))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    for row in rows:
-        print("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return _print("\n".join(line.rstrip() for line in lines))
+
+
+def _print(text: str) -> int:
+    """Print what a command says; gives the exit code, which is 1 where it did not get out whole."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # Python tries again to write what is left when it ends, and that has to go somewhere.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+        # A reader that has seen enough, as `head` has, is told nothing.
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"metrics-apiserver: the output cannot be written: {error.strerror}\n")
+        return 1
     return 0
 
 

@@ -23,6 +23,12 @@ MOST_VALUES = 2_000_000
 # What aliases stand for is written once and costs nothing here, but whoever walks over it meets it every time.
 MOST_ALIASED_VALUES = 100_000
 MOST_LEVELS = 100
+# To read one takes time by the square of its length; the largest of use has some 20 digits.
+MOST_NUMBER_CHARACTERS = 400
+# Unlike texts' their hashes can be chosen, and a mapping's keys with one hash are each compared with all others.
+MOST_OTHER_KEYS = 256
+# What is quoted of a key: an alias may stand for a long one, again and again.
+_QUOTED_CHARACTERS = 200
 # The C parser names no token in what it says; the other one does, and takes a second for so many characters.
 _REWORDED_CHARACTERS = 100_000
 
@@ -101,7 +107,7 @@ class YAMLReader:
         self._scalars = _Scalars()
         self._line = 1
         self._single = self._begun = False
-        self._written = self._aliased = 0
+        self._written = self._aliased = self._other_keys = 0
         self._open: list[_Open] = []
         self._anchors: dict[str, tuple[Any, int]] = {}
         # One text for equal keys.
@@ -163,6 +169,8 @@ class YAMLReader:
         tag = self._scalars.tag(event)
         inside = self._open[-1] if self._open else None
         is_key = inside is not None and inside.items is None and inside.key is _NO_KEY
+        if tag in (f"{_TAG}int", f"{_TAG}float") and len(event.value) > MOST_NUMBER_CHARACTERS:
+            raise YAMLValueError(self._line, f"a number has more than {MOST_NUMBER_CHARACTERS} characters")
         if not is_key:
             return None if self._with_lines else self._scalars.value(event, tag)
         if tag == f"{_TAG}merge":
@@ -230,8 +238,14 @@ class YAMLReader:
     def _put_key(self, inside: _Open, key: Any) -> None:
         if not isinstance(key, Hashable):
             raise YAMLValueError(self._line, "a key is a text or a number")
+        if not isinstance(key, str) and key is not _MERGE:
+            self._other_keys += 1
+            if self._other_keys > MOST_OTHER_KEYS:
+                sentence = f"more than {MOST_OTHER_KEYS} keys are not texts: write them in quotation marks"
+                raise YAMLValueError(self._line, sentence)
         if key in inside.lines:
-            self.duplicates.append((self._line, f"the key {key} is given twice, first on line {inside.lines[key]}"))
+            shown = str(key)[:_QUOTED_CHARACTERS]
+            self.duplicates.append((self._line, f"the key {shown} is given twice, first on line {inside.lines[key]}"))
         inside.key = key
         if key is not _MERGE:
             inside.lines[key] = self._line

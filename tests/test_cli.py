@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -218,3 +220,79 @@ def test_validate_refuses_what_is_absurd(
     code, lines = validate(text)
     (found,) = [line for line in lines if line.startswith(sentence)]
     assert (code, len(found) < 400) == (1, True)
+
+
+@pytest.mark.parametrize("command", ["validate", "providers"])
+@pytest.mark.parametrize(
+    ("into", "said"),
+    [
+        pytest.param("full", "metrics-apiserver: the output cannot be written: No space left on device\n", id="full"),
+        pytest.param("left", "", id="a reader that has left"),
+    ],
+)
+def test_output_that_cannot_be_written_is_a_sentence_and_no_traceback(
+    tmp_path: Path, command: str, into: str, said: str
+) -> None:
+    """As of `validate FILE > /dev/full`, and `| head -1`."""
+    out, pipe = os.pipe()
+    os.close(out)
+    output = os.open("/dev/full", os.O_WRONLY) if into == "full" else os.dup(pipe)
+    os.close(pipe)
+    try:
+        done = run(command, tmp_path, stdout=output)
+    finally:
+        os.close(output)
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+@pytest.mark.parametrize(
+    ("closed", "out", "err"),
+    [
+        pytest.param((0, 2), "", "", id="without a stderr"),
+        pytest.param((1, 2), "", "", id="without a stdout and a stderr"),
+        pytest.param((0, 1), "", "1: x: there is no such setting", id="without a stdin and a stdout"),
+    ],
+)
+def test_server_with_closed_descriptors_says_what_it_can(
+    tmp_path: Path, closed: tuple[int, ...], out: str, err: str
+) -> None:
+    """And ends with its own code."""
+    done = run("serve", tmp_path, closed=closed)
+    assert done.returncode not in (0, None)
+    assert done.stdout == out
+    assert "NoneType" not in done.stderr
+    assert err in done.stderr
+
+
+@pytest.mark.parametrize("module", ["app.cli", "app.serving.config"])
+def test_what_is_opened_gets_no_number_of_the_standard_streams(module: str, tmp_path: Path) -> None:
+    """Whatever was closed: not the log's memory, and not the listening socket."""
+    report = tmp_path / "report"
+    program = (
+        f"import {module}, os, sys\n"
+        f"open({str(report)!r}, 'w').write(' '.join(os.readlink(f'/proc/self/fd/{{n}}') for n in (0, 1, 2)))\n"
+        "print('x', file=sys.stderr, flush=True); print('x', flush=True)\n"
+    )
+    variables = {**os.environ, **environ(cert_dir=str(tmp_path), provider="writable")}
+    script = 'exec "$0" -c "$1" <&- >&- 2>&-'
+    done = subprocess.run(["sh", "-c", script, sys.executable, program], env=variables, check=False, timeout=60)
+    assert done.returncode == 0
+    assert report.read_text() == "/dev/null /dev/null /dev/null"
+
+
+def run(
+    command: str, folder: Path, *, stdout: int = subprocess.PIPE, closed: tuple[int, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run a command with a file that is wrong, and without these descriptors."""
+    file = folder / "wrong.yaml"
+    file.write_text("x: 1\n")
+    arguments = {
+        "validate": ["validate", str(file)],
+        "providers": ["providers"],
+        "serve": ["serve", f"--config={file}"],
+    }
+    closing = " ".join(f"{number}>&-" for number in closed)
+    return subprocess.run(
+        ["sh", "-c", f'exec "$0" -m app.cli "$@" {closing}', sys.executable, *arguments[command]],
+        stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+    )  # fmt: skip

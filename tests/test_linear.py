@@ -26,9 +26,9 @@ from app.blueprints.negotiation import negotiate, wants_pretty
 from app.blueprints.openapi import _check_accept
 from app.errors import StatusError
 from app.factory import create_app
-from app.logs import hide_secrets, shown_body, shown_headers, shown_target
+from app.logs import hide_secrets, shown_body, shown_headers, shown_selector, shown_target
+from app.logs.bodies import _LONGEST_BODY
 from app.logs.formats import formatter
-from app.logs.shown import _LONGEST_BODY
 from app.model import selectors
 from app.model.quantity import Quantity
 from app.query import parse_custom_metric, parse_parameters
@@ -253,6 +253,11 @@ ROWS: list[tuple[str, Function, Callable[[int], str]]] = [
     *((f"target {unit!r}", shown_target, repeated(unit, "/")) for unit in TARGETS),
     *((f"query {unit!r}", shown_target, repeated(unit, "/x?labelSelector=")) for unit in TARGETS),
     *((f"field {unit!r}", lambda text: shown_headers([("Accept", text)]), repeated(unit)) for unit in HIDING[:20]),
+    *(
+        (f"named in a field {unit!r}", lambda text: shown_headers([("Via", text)]), repeated(unit))
+        for unit in ("token", "token ", "token:", ":", "key=", "a token", '"', "%25", "@", "pass ' ")
+    ),
+    *((f"selector {unit!r}", shown_selector, repeated(unit)) for unit in ("(", "!", "a,", "key", "a/", "(a ", "%25")),
     ("many header fields", lambda text: shown_headers(fields(text)), repeated("Accept:a\n")),
     ("many header fields that are hidden", lambda text: shown_headers(fields(text)), repeated("X-A:a\n")),
     *((f"body {unit!r}", lambda text: shown_body(text.encode()), repeated(unit)) for unit in JSON_TEXTS),

@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from app.serving import startup
 from app.settings import (
     AuthenticationSettings,
     AuthorizationSettings,
@@ -37,6 +41,75 @@ def _kubeconfig(tmp_path: Path) -> str:
     path = tmp_path / "kubeconfig"
     path.touch()
     return str(path)
+
+
+TEXTS = st.one_of(
+    st.text(max_size=20),
+    st.sampled_from(
+        ["", "\0", "/x\0/y", "\ud800", "\n", "9" * 5000, "1" * 400 + "s", "1e9999", "::1", "nan", "a" * 70_000]
+    ),
+)
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**399) + 1, 10**399),
+    st.floats(),
+    st.dates(),
+    st.binary(max_size=5),
+    TEXTS,
+)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(SCALARS, inner, max_size=3), max_leaves=5
+)
+ENTRY_KEYS = [
+    *("name", "kind", "options", "match", "onNotFound", "timeout", "cache", "maxAge", "onEmpty", "onError"),
+    *("concurrency", "breaker", "metrics"),
+]
+
+
+@settings(max_examples=80, deadline=None)
+@given(key=st.sampled_from([row.key for row in settings_table()] + ["providers", "x"]), value=VALUES)
+def test_whatever_a_file_says_of_a_setting_gives_sentences(key: str, value: object) -> None:
+    """And no exception: neither here, nor where they are written."""
+    loads(yaml.safe_dump({key: value}))
+
+
+@settings(max_examples=50, deadline=None)
+@given(key=st.sampled_from(ENTRY_KEYS), value=VALUES)
+def test_whatever_a_file_says_of_a_provider_gives_sentences(key: str, value: object) -> None:
+    loads(yaml.safe_dump({"providers": [{"name": "a", "kind": "writable", key: value}]}))
+
+
+@settings(max_examples=50, deadline=None)
+@given(row=st.sampled_from(settings_table()), value=TEXTS)
+def test_whatever_a_variable_says_gives_sentences(row: Setting, value: str) -> None:
+    for problem in startup.load({row.variable: value})[1]:
+        assert problem.encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("maxConnections: 0x" + "F" * 5000, id="a number that is too long to be written"),
+        pytest.param('clientCaFile: "/x\\0y"', id="a NUL in a path"),
+        pytest.param('metrics: ["a.py", "/x\\0y.py"]', id="a NUL in one of several paths"),
+        pytest.param('bindAddress: "::1\\0"', id="a NUL in an address"),
+        pytest.param('tlsCertFile: "/\\ud800"', id="a path that has no encoding"),
+    ],
+)
+def test_what_the_system_would_not_take_is_a_problem(text: str) -> None:
+    """With its line, and once."""
+    problems = [problem for problem in loads(text) if problem.startswith("/config.yaml:1:")]
+    assert len(problems) == 1
+    assert len(problems[0]) < 400
+
+
+def loads(text: str) -> list[str]:
+    """Load a file, all of it and the certificate, and give the problems, which can be written."""
+    loaded, problems = startup.load(environ(config="/config.yaml"), text.encode("utf-8", "surrogatepass"))
+    problems += startup.load_certificate(loaded, make=False)[1]
+    assert [problem for problem in problems if not problem.encode() or "\n" in problem] == []
+    return problems
 
 
 def test_embedded_default_is_standalone_with_the_writable_provider() -> None:

@@ -94,7 +94,27 @@ ABSURD = {
     "a list as a key": ("? [a]\n: b", "a key is a text or a number"),
     "a merge of a text": ("a: {<<: b}", "expected a mapping or list of mappings for merging"),
     "a tag that makes an object": ("!!python/object:os.system {}", "could not determine a constructor for the tag"),
-    "a number of too many digits": ("a: " + "9" * 5000, "Exceeds the limit"),
+    **{
+        f"a long number: {text[:12]}": (f"a: {text}", "a number has more than 400 characters")
+        for text in (
+            *("9" * 5000, "0x" + "F" * 5000, "0b" + "1" * 5000, "0" + "7" * 5000, "1_" * 500, "1" + ":1" * 20_000),
+            *(
+                "1" + ":1" * 20_000 + ".5",
+                "-1." + "0" * 500,
+                "!!int '" + "9" * 500 + "'",
+                "!!float '" + "9" * 500 + "'",
+            ),
+        )
+    },
+    "a long number as a key": ("0x" + "F" * 5000 + ": a", "a number has more than 400 characters"),
+    "keys with one hash": (
+        "".join(f"{number * (2**61 - 1)}: 1\n" for number in range(300)),
+        "more than 256 keys are not texts: write them in quotation marks",
+    ),
+    "such keys in many mappings": (
+        "".join(f"- {{1: a, {number}.5: b}}\n" for number in range(200)),
+        "more than 256 keys",
+    ),
     "a boolean that is none": ("a: !!bool hunter2", "not a value of the tag bool"),
     "a number that is none": ("a: !!int hunter2", "invalid literal for int"),
     "a time that is none": ("a: !!timestamp hunter2", "not a value of the tag timestamp"),
@@ -109,6 +129,20 @@ def test_what_is_absurd_is_refused(name: str) -> None:
         read(text)
     assert str(refused.value).startswith(sentence)
     assert "hunter2" not in str(refused.value)
+
+
+def test_long_number_that_is_a_text_is_one() -> None:
+    """In quotation marks, or with letters."""
+    assert read(f"a: '{'9' * 5000}'\nb: x{'9' * 5000}\n'{'9' * 500}': c\n") is not None
+    assert read("a: " + "9" * 400) == {"a": int("9" * 400)}
+
+
+def test_key_that_an_alias_stands_for_is_quoted_in_part() -> None:
+    """It is written once, and would be told again and again."""
+    reader = YAMLReader(f"a: &a {'x' * 10_000}\n" + "*a : 1\n" * 100)
+    reader.document()
+    assert len(reader.duplicates) == 99
+    assert max(len(sentence) for _, sentence in reader.duplicates) < 300
 
 
 def test_too_many_values() -> None:

@@ -12,7 +12,7 @@ from app.auth.request_info import RequestInfo, request_info
 from app.auth.user import User
 from app.environ import HEADER_PAIRS, PEER_CERTIFICATE, TARGET, USER, USER_INFO
 from app.errors import ForbiddenError, NotFoundError, ServiceUnavailableError, StatusError, UnauthorizedError
-from app.logs import DECISIONS, get_logger, shown_target
+from app.logs import DECISIONS, HIDDEN, get_logger, shown_target
 
 __all__ = ["AccessFilter"]
 
@@ -61,11 +61,13 @@ class AccessFilter:
             "user": user.name if user else "-",
             "groups": ",".join(user.groups) if user else "-",
             "verb": info.verb,
-            "path": shown_target(info.path),
+            "path": (path := shown_target(info.path)),
             "code": error.code if error else "-",
         }
         if error is not None:
-            fields["reason"] = error.cause if isinstance(error, UnauthorizedError) else error.whole
+            # A refusal quotes the path.
+            reason = error.whole if path == info.path else HIDDEN
+            fields["reason"] = error.cause if isinstance(error, UnauthorizedError) else reason
         self._log.log(DECISIONS, "refused" if error else "allowed", **fields)
 
 

@@ -15,6 +15,7 @@ from app.blueprints.negotiation import MediaType
 from app.blueprints.status import status_document
 from app.environ import TARGET
 from app.errors import InternalServerError, MethodNotAllowedError, NotAcceptableError, StatusError, default_status
+from app.logs import shown_method, shown_target
 from app.logs.seldom import Seldom
 from app.schemas.encoders import JSON
 
@@ -44,7 +45,8 @@ def register(app: Flask, logger: logging.Logger, *, admit: Callable[[], None] | 
         return _status(StatusError(message, details={}), code=code, reason=reason)
 
     def bug(error: Exception) -> Response:
-        logger.error("audit-id %s: %s %s failed", audit_id(), request.method, request.path, exc_info=error)
+        asked = shown_method(request.method), shown_target(request.path)
+        logger.error("audit-id %s: %s %s failed", audit_id(), *asked, exc_info=error)
         return _status(
             InternalServerError(f"an internal error occurred; the server's log has it under the audit id {audit_id()}")
         )

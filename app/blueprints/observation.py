@@ -16,6 +16,7 @@ from app.logs import (
     get_logger,
     hide_secrets,
     shown_body,
+    shown_field,
     shown_headers,
     shown_method,
     shown_target,
@@ -75,7 +76,7 @@ class Observer:
             "size": answered.size,
         }
         if self.log.enabled_for(DECISIONS):
-            accept = hide_secrets(answered.accept[:_LONGEST_FIELD])
+            accept = shown_field("accept", answered.accept[:_LONGEST_FIELD])
             fields |= {"accept": accept, "content_type": answered.content_type}
         self.log.log(level, "request", **fields)
 

@@ -8,10 +8,10 @@ from functools import partial
 
 from app.dispatch.instance import Instance
 from app.dispatch.outcomes import Failed, FailureReason, MissingReason, Nothing
-from app.dispatch.reads import ExternalRead, NameRead, Read, Request, Values
+from app.dispatch.reads import ExternalRead, NameRead, Read, Request, Values, shown_sentence
 from app.dispatch.recent import RecentRead, RecentReads, shortened
 from app.errors import MetricNotFoundError, NotFoundError, StatusError
-from app.logs import DECISIONS
+from app.logs import DECISIONS, shown_selector
 from app.model.clock import Clock
 from app.model.metrics import ExternalMetricValue, MetricIdentifier, MetricValue
 from app.model.quantity import Quantity
@@ -141,6 +141,7 @@ class Fallback:
         return self._objects.list_names(mapping, namespace=read.namespace, selector=read.selector, timeout=left)
 
     def _note(self, provider: str, read: Read, request: Request, reason: str, message: str, result: str) -> None:
+        message = shown_sentence(message, read)
         level = logging.INFO if result is _SUBSTITUTED else DECISIONS
         self._logger.log(level, "audit-id %s: a read of %s is %s: %s", request.audit_id, read, result, message)
         self._recent.add(
@@ -153,7 +154,7 @@ class Fallback:
                 resource=str(read.resource or ""),
                 object=shortened(read.object),
                 metric=shortened(read.info.metric),
-                selector=shortened(str(read.metric_selector)),
+                selector=shortened(shown_selector(str(read.metric_selector))),
                 result=result,
                 reason=reason,
                 message=shortened(message),

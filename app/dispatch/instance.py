@@ -16,7 +16,7 @@ from app.dispatch.flight import Call, Flights
 from app.dispatch.matching import Matcher
 from app.dispatch.outcomes import Answer, Failed, FailureReason, MissingReason, Nothing, Outcome
 from app.dispatch.policies import Policies
-from app.dispatch.reads import CUSTOM, EXTERNAL, NameRead, Read, Request, Values
+from app.dispatch.reads import CUSTOM, EXTERNAL, NameRead, Read, Request, Values, characters, shown_sentence
 from app.dispatch.store import AnswerStore
 from app.errors import GatewayTimeoutError, ServiceUnavailableError
 from app.model.clock import Clock
@@ -235,7 +235,7 @@ class Instance:
 
         def ended(outcome: Outcome) -> None:
             if call.claim():
-                self._breaker.account(_failure(outcome), trial=call.trial)
+                self._breaker.account(shown_sentence(_failure(outcome), read), trial=call.trial)
             # A late answer is good for the next read all the same.
             self._keep(outcome, read, policy, key)
             self._flights.end(key, call, outcome)
@@ -264,14 +264,14 @@ class Instance:
         seconds = _last_seconds(policy)
         if policy.cache <= 0 and not seconds:
             return
-        characters = len(str(read))
+        length = characters(read)
         if policy.cache > 0:
             kept = outcome.without_frames() if isinstance(outcome, Nothing) else outcome
-            self._cache.put(key, kept, policy.cache, characters=characters)
+            self._cache.put(key, kept, policy.cache, characters=length)
         if seconds and isinstance(outcome, Answer):
             good = self._fresh(outcome, read, policy)
             if isinstance(good, Answer):
-                self._last.put(key, good, seconds, characters=characters)
+                self._last.put(key, good, seconds, characters=length)
 
     def _served(self, outcome: Outcome, read: Read, policy: PolicySettings, figures: ProviderFigures) -> Values:
         if isinstance(outcome, Answer):

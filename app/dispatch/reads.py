@@ -1,4 +1,8 @@
-"""One read of a metric: what it asks for, and how a provider is asked. Equal reads are equal tuples."""
+"""One read of a metric: what it asks for, and how a provider is asked. Equal reads are equal tuples.
+
+Its text (`str`) is for sentences, and these are for clients, the log and `/debug/reads` alike: a selector by a label
+that is called like a secret is hidden in it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,23 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from app.dispatch.matching import Matcher
+from app.logs import HIDDEN, shown_selector
 from app.model.metrics import CustomMetricInfo, ExternalMetricInfo, ExternalMetricValue, MetricValue
 from app.model.resources import GroupResource, NamespacedName
 from app.model.selectors import Selector
 from app.provider import CustomMetricsProvider, ExternalMetricsProvider, RequestContext, UserInfo
 
-__all__ = ["CUSTOM", "EXTERNAL", "ExternalRead", "NameRead", "Read", "Request", "SelectorRead", "Values"]
+__all__ = [
+    "CUSTOM",
+    "EXTERNAL",
+    "ExternalRead",
+    "NameRead",
+    "Read",
+    "Request",
+    "SelectorRead",
+    "Values",
+    "shown_sentence",
+]
 
 CUSTOM, EXTERNAL = "custom", "external"
 _NAMESPACES = GroupResource("namespaces")
@@ -91,7 +106,7 @@ class SelectorRead(NamedTuple):
     @property
     def object(self) -> str:
         """The objects that are meant, for people."""
-        return f"*{{{self.selector}}}" if self.selector.requirements else "*"
+        return f"*{{{shown_selector(str(self.selector))}}}" if self.selector.requirements else "*"
 
     def fits(self, matcher: Matcher) -> bool:
         """Tell whether the read is one of those of a `match`."""
@@ -148,4 +163,24 @@ def _placed(namespace: str) -> str:
 
 
 def _narrowed(selector: Selector) -> str:
-    return f" with {selector}" if selector.requirements else ""
+    return f" with {shown_selector(str(selector))}" if selector.requirements else ""
+
+
+def characters(read: Read) -> int:
+    """Return about how long a read is, for who keeps it: also what its text hides counts."""
+    return len(str(read)) + sum(len(str(selector)) for selector in _selectors(read))
+
+
+def shown_sentence(sentence: str, read: Read) -> str:
+    """Return what a provider says of a read as a line may show it: without what a selector of the read hides."""
+    for selector in _selectors(read):
+        if not selector.requirements or shown_selector(str(selector)) != HIDDEN:
+            continue
+        values = (value for requirement in selector.requirements for value in requirement.values)
+        if any(value and value in sentence for value in values):
+            return HIDDEN
+    return sentence
+
+
+def _selectors(read: Read) -> tuple[Selector, ...]:
+    return (read.metric_selector, read.selector) if isinstance(read, SelectorRead) else (read.metric_selector,)

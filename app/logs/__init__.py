@@ -5,11 +5,12 @@ A line is one event. Whatever a client can choose is escaped, so that it makes n
 or a provider.
 """
 
+from app.logs.bodies import shown_body
 from app.logs.formats import SHOWN
 from app.logs.hiding import HIDDEN, hide_secrets
 from app.logs.levels import BODIES, DECISIONS, HEADERS, URLS, level_of
 from app.logs.setup import EventLogger, configure, dropped_lines, flush, get_logger, show
-from app.logs.shown import shown_body, shown_field, shown_headers, shown_method, shown_target
+from app.logs.shown import shown_field, shown_headers, shown_method, shown_selector, shown_target
 
 __all__ = [
     "BODIES",
@@ -30,5 +31,6 @@ __all__ = [
     "shown_field",
     "shown_headers",
     "shown_method",
+    "shown_selector",
     "shown_target",
 ]

@@ -23,7 +23,7 @@ PARAMETERS = frozenset(
 TYPE_PARAMETERS = frozenset(["as", "charset", "g", "profile", "q", "v", "version"])
 
 _TELLING = re.compile(
-    r"token|secret|passw|pwd|api[-_]?key|^key$|credential|^auth$|authori[sz]ation|cookie|session|signature|^sig$|jwt|bearer",
+    r"token|secret|passw|passphrase|passcode|pwd|api[-_]?key|^key$|credential|^auth$|authori[sz]ation|cookie|session|signature|^sig$|jwt|bearer",
     re.IGNORECASE,
 )
 # What may stand between a scheme and its credentials: blanks and signs, also encoded, or the quotes of a member.

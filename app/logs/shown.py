@@ -6,14 +6,13 @@ by a list of those whose values are not secrets; everything else is `<hidden>`.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from urllib.parse import unquote, unquote_plus
 
 from app.logs.hiding import HIDDEN, PARAMETERS, hide_secrets, is_telling
 
-__all__ = ["shown_body", "shown_field", "shown_headers", "shown_method", "shown_target"]
+__all__ = ["shown_field", "shown_headers", "shown_method", "shown_selector", "shown_target"]
 
 # Their names are worth reading in the log; not so their values.
 _SPELT = frozenset(name.lower() for name in PARAMETERS)
@@ -32,7 +31,7 @@ _PLAIN = re.compile(
     re.ASCII,
 )
 # One of them is in every telling name of a label; quicker than to look for the names.
-_WORDS = ("token", "secret", "passw", "pwd", "key", "credential", "auth", "cookie", "session", "sig", "jwt", "bearer")
+_WORDS = ("token", "secret", "pass", "pwd", "key", "credential", "auth", "cookie", "session", "sig", "jwt", "bearer")
 # The same of a value after percent-decoding.
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9._/ ,=!()<>*:-]*+\Z")
 _ESCAPE = re.compile(r"%[0-9a-fA-F]{2}")
@@ -40,7 +39,10 @@ _MARKS = re.compile(r"([?&;#])")
 # What a path of ours never holds: parameters, and what stands before a host.
 _SUSPICIOUS = re.compile(r"[?&;#=@\\]")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}:(?://)?|/*")
-_KEY_END = re.compile(r"[=!(<>\s]")
+# Where the key of a requirement stands, after whatever is before it.
+_LABEL_KEY = re.compile(r"[^\w]*+([\w./-]*+)")
+# What ends the name before a sign, in a text that is no URL.
+_BEFORE_NAME = re.compile(r"[\s,;&?#\"'(){}\[\]]")
 
 _FIELDS = frozenset(
     [
@@ -52,15 +54,19 @@ _FIELDS = frozenset(
         *("x-remote-group", "x-remote-uid", "x-remote-user"),
     ]
 )
+# Those whose values are names of users, and may have signs of URLs in them.
+_USERS = frozenset(["impersonate-group", "impersonate-uid", "impersonate-user"]) | frozenset(
+    ["x-remote-group", "x-remote-uid", "x-remote-user"]
+)
+# Their names are worth reading, their values hidden.
+_SECRET_FIELDS = frozenset(
+    [
+        *("authorization", "cookie", "forwarded", "from", "if-none-match", "if-match", "origin", "private-token"),
+        *("proxy-authorization", "referer", "sec-websocket-protocol", "set-cookie", "x-api-key", "x-auth"),
+        *("x-auth-token", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-uri", "x-real-ip", "x-request-id"),
+    ]
+)
 _METHOD = re.compile(r"[A-Z]{1,16}\Z")
-
-# The most of a body that is shown.
-_LONGEST_BODY = 4096
-# A string (its end may be cut off), a word, or what stands between them.
-_JSON = re.compile(r'("(?:[^"\\]++|\\.)*+(?:"|\\?\Z))|([^\s"{}\[\]:,]++)|([\s{}\[\]:,]++)', re.DOTALL)
-_KEY = re.compile(r"[A-Za-z0-9_./-]{1,64}\Z")
-# A quantity, which is what a client may write here, and JSON's own words.
-_SCALAR = re.compile(r"(?:[-+]?[0-9.]{1,64}(?:[eEinumkKMGTP]{0,2}[-+]?[0-9]{0,4})|true|false|null)\Z")
 
 
 def shown_target(target: str) -> str:
@@ -76,35 +82,45 @@ def shown_method(method: str) -> str:
     return method if _METHOD.match(method) else HIDDEN
 
 
+def shown_selector(selector: str) -> str:
+    """Return a selector as a line may show it, by the judgement that a target's is shown by."""
+    return selector if _is_harmless(selector) else HIDDEN
+
+
 def shown_field(name: str, value: str) -> str:
     """Return the value of a header field as a line may show it."""
     lowered = name.lower()
-    if lowered not in _FIELDS or (lowered == "host" and "@" in value):
+    if lowered not in _FIELDS:
         return HIDDEN
-    return hide_secrets(value)
+    decoded = _decoded(value)
+    # A user may be called jane@example.com; elsewhere it is what stands before a host.
+    if _ESCAPE.search(decoded) or _names_secret(decoded) or ("@" in decoded and lowered not in _USERS):
+        return HIDDEN
+    shown = hide_secrets(decoded)
+    return value if shown == decoded else shown
 
 
 def shown_headers(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return header fields as a line may show them; repeated ones are joined."""
+    """Return header fields as a line may show them; repeated ones are joined. A name that nobody knows may be a secret.
+
+    All fields of such names are one, without a value.
+    """
     shown: dict[str, list[str]] = {}
     for name, value in pairs:
-        shown.setdefault(name, []).append(shown_field(name, value))
+        known = name.lower() in _FIELDS or name.lower() in _SECRET_FIELDS
+        if known:
+            shown.setdefault(name, []).append(shown_field(name, value))
+        else:
+            shown[HIDDEN] = [HIDDEN]
     return {name: ", ".join(values) for name, values in shown.items()}
-
-
-def shown_body(body: bytes, *, ours: bool = False) -> str:
-    """Return the beginning of a body as a line may show it.
-
-    Of a client's the structure is shown, its numbers and its quantities; of `ours` all but what has a telling name.
-    """
-    text = body[:_LONGEST_BODY].decode("utf-8", "backslashreplace")
-    shown = "".join(_shown_json(text, ours=ours))
-    left = len(body) - _LONGEST_BODY
-    return f"{shown}… and {left} bytes more" if left > 0 else shown
 
 
 def _shown_path(path: str) -> str:
     decoded = _decoded(path)
+    if _ESCAPE.search(decoded):
+        return HIDDEN
+    if (shown := hide_secrets(decoded)) != decoded:
+        decoded = path = shown
     if not _SUSPICIOUS.search(decoded) and "//" not in decoded and path.startswith("/"):
         return path
     head, *rest = _MARKS.split(decoded, _SHOWN_PARAMETERS)
@@ -148,7 +164,22 @@ def _is_harmless(value: str) -> bool:
     decoded = _decoded(value.replace("+", " "))
     if not _PLAIN_VALUE.match(decoded) or hide_secrets(decoded) != decoded:
         return False
-    return not any(is_telling(_KEY_END.split(each.strip(" !"), 1)[0]) for each in decoded.split(","))
+    return not any(_is_telling_key(each) for each in decoded.split(","))
+
+
+def _is_telling_key(requirement: str) -> bool:
+    found = _LABEL_KEY.match(requirement)
+    key = found[1] if found is not None else ""
+    return is_telling(key) or is_telling(key.rpartition("/")[2])
+
+
+def _names_secret(text: str) -> bool:
+    """Whether a text that is no URL has a name and a sign after it, and the name is that of a secret."""
+    lowered = text.lower()
+    if not any(word in lowered for word in _WORDS):
+        return False
+    pieces = re.split(r"[=:]", text)
+    return any(is_telling(_BEFORE_NAME.split(piece.rstrip(" \t\"'\\"))[-1]) for piece in pieces[:-1])
 
 
 def _decoded(text: str) -> str:
@@ -158,28 +189,3 @@ def _decoded(text: str) -> str:
             break
         text = unquote(text, errors="replace")
     return text
-
-
-def _shown_json(text: str, *, ours: bool) -> Iterator[str]:
-    tokens = list(_JSON.finditer(text))
-    telling = False
-    for index, token in enumerate(tokens):
-        string, word, between = token.groups()
-        if between is not None:
-            yield between
-        elif string is not None and index + 1 < len(tokens) and (tokens[index + 1][3] or "").lstrip().startswith(":"):
-            key = _string(string)
-            telling = key is None or is_telling(key)
-            yield string if ours or (key is not None and _KEY.match(key)) else f'"{HIDDEN}"'
-        elif telling or not (ours or _SCALAR.match(string.strip('"') if string is not None else word)):
-            yield f'"{HIDDEN}"' if string is not None else HIDDEN
-        else:
-            yield token[0]
-
-
-def _string(literal: str) -> str | None:
-    """Read a string of JSON; None where it cannot be read."""
-    try:
-        return str(json.loads(literal))
-    except ValueError:
-        return None

@@ -32,8 +32,10 @@ _OVERHEAD_BYTES = 64
 # What goes out at once: as much as a pipe takes in one piece (POSIX's PIPE_BUF on Linux).
 _WRITE_BYTES = 4096
 # While lines come all the time they are collected for so long: two threads would change places for each of them.
-_PAUSE_SECONDS = 0.001
+_PAUSE_SECONDS = 0.005
 _STOP_SECONDS = 0.5
+# A longer line is cut: it would fill the queue, and more than the queue it would never get through.
+_LONGEST_LINE = 256 << 10
 _SLOW = "the log's reader was slow"
 
 
@@ -51,12 +53,17 @@ class LineWriter:
 
     def _reset(self) -> None:
         """Begin anew, in a process that has no line to write yet."""
+        # Whether a line that went out in part, before a failure, stands there without its end.
+        self._torn = False
         # Reentrant: a handler of signals may log while its thread does.
         self._lock = threading.RLock()
         # None ends the thread.
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._ending = False
+        # How many forks are under way: until they are over no thread begins.
+        self._forking = 0
+        self._stopping = threading.RLock()
         self._written = threading.Condition()
         # In all, of lines and of bytes: each of the counters has one writer.
         self._lines_in = self._bytes_in = 0
@@ -66,7 +73,9 @@ class LineWriter:
         self._dropping, self._failing, self._why = False, False, _SLOW
 
     def put(self, line: bytes) -> None:
-        """Queue a line with its end, or drop it where there is no room."""
+        """Queue a line with its end, or drop it where there is no room; one that is too long loses the rest."""
+        if len(line) > _LONGEST_LINE:
+            line = _cut(line)
         with self._lock:
             waiting = self._bytes_in - self._bytes_out
             if self._dropping and waiting <= _QUEUE_BYTES // 2:
@@ -88,18 +97,32 @@ class LineWriter:
 
     def stop(self, seconds: float = _STOP_SECONDS) -> None:
         """End the thread when it has written what is queued; where that takes too long it goes on."""
+        # One at a time: for two, one of them would begin the thread that the other waits for.
+        with self._stopping:
+            with self._lock:
+                thread = self._thread
+                if thread is None:
+                    return
+                self._ending = True
+                self._queue.put(None)
+            thread.join(seconds)
+            with self._lock:
+                self._ending = False
+                if not thread.is_alive() and self._thread is thread:
+                    self._thread = None
+                    self._begin()
+
+    def before_fork(self) -> None:
+        """End the thread, which no fork takes along, and begin none until the fork is over."""
         with self._lock:
-            thread = self._thread
-            if thread is None:
-                return
-            self._ending = True
-            self._queue.put(None)
-        thread.join(seconds)
+            self._forking += 1
+        self.stop()
+
+    def after_fork(self) -> None:
+        """Write again, in the process that was forked from."""
         with self._lock:
-            self._ending = False
-            if not thread.is_alive():
-                self._thread = None
-                self._begin()
+            self._forking -= 1
+            self._begin()
 
     def _drop(self, items: list[_Item], why: str) -> None:
         if not self._untold:
@@ -120,7 +143,7 @@ class LineWriter:
         self._begin()
 
     def _begin(self) -> None:
-        if self._thread is not None or self._lines_in == self._lines_out:
+        if self._thread is not None or self._forking or self._lines_in == self._lines_out:
             return
         # First: a handler of signals may come here while the thread starts.
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
@@ -164,15 +187,20 @@ class LineWriter:
 
     def _write(self, items: list[_Item]) -> None:
         piece = b"".join([line for line, _ in items])
+        left = memoryview(b"\n" + piece if self._torn else piece)
         try:
             with _turn():
-                _write_all(self._descriptor, piece)
-            self._failing = False
+                while left:
+                    left = left[_write_some(self._descriptor, left) :]
+            self._failing = self._torn = False
         except OSError as error:
             # Nobody reads any more, or the disk is full: there is no other place to say so than here, later.
             self._failing = True
+            gone = len(piece) - len(left)
+            # What went out of it ends inside a line; or nothing did, and what was before still has no end.
+            self._torn = not piece[:gone].endswith(b"\n") if gone > 0 else self._torn and gone < 0
             with self._lock:
-                self._drop(items, f"the log could not be written: {error.strerror}")
+                self._drop(_after(items, gone), f"the log could not be written: {error.strerror}")
         with self._written:
             self._lines_out += len(items)
             self._bytes_out += len(piece) + _OVERHEAD_BYTES * len(items)
@@ -213,30 +241,57 @@ def _turn() -> Iterator[None]:
         fcntl.lockf(_turns, fcntl.LOCK_UN)
 
 
-def _write_all(descriptor: int, piece: bytes) -> None:
-    left = memoryview(piece)
-    while left:
-        try:
-            left = left[os.write(descriptor, left) :]
-        except BlockingIOError:
-            # Somebody who shares the descriptor has made it so; it is not ours to change.
-            poll = select.poll()
-            poll.register(descriptor, select.POLLOUT)
-            poll.poll()
+def _write_some(descriptor: int, left: memoryview) -> int:
+    """Write what goes out at once; gives how much it is, which is nothing where one had to wait. Raises OSError."""
+    try:
+        return os.write(descriptor, left)
+    except BlockingIOError:
+        # Somebody who shares the descriptor has made it so; it is not ours to change.
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        poll.poll()
+        return 0
+
+
+def _after(items: list[_Item], gone: int) -> list[_Item]:
+    """Give the lines that did not go out whole, of those of which so many bytes did."""
+    for number, (line, _) in enumerate(items):
+        gone -= len(line)
+        if gone < 0:
+            return items[number:]
+    return []
+
+
+def _cut(line: bytes) -> bytes:
+    """Cut a line, not within a character."""
+    begin = line[:_LONGEST_LINE].decode("utf-8", "ignore").encode()
+    return begin + f"… and {len(line) - len(begin) - 1} bytes more\n".encode()
 
 
 _writers: weakref.WeakSet[LineWriter] = weakref.WeakSet()
 
 
+# Whose thread was ended for the fork that this thread makes.
+_forking = threading.local()
+
+
 def _before_fork() -> None:
-    for writer in tuple(_writers):
-        writer.stop()
+    _forking.writers = tuple(_writers)
+    for writer in _forking.writers:
+        writer.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for writer in _forking.writers:
+        writer.after_fork()
+    _forking.writers = ()
 
 
 def _after_fork_in_child() -> None:
+    _forking.writers = ()
     for writer in tuple(_writers):
         # What is still queued is the parent's to write.
         writer._reset()
 
 
-os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -6,6 +6,10 @@ and nothing is started.
 
 from __future__ import annotations
 
+import app.descriptors  # noqa: F401 - before whatever opens a file
+
+# isort: split
+import contextlib
 import os
 import sys
 
@@ -67,8 +71,10 @@ def _load() -> tuple[Settings, Pair, str | None]:
     problems += further
     if problems or pair is None:
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-        sys.stderr.write(f"metrics-apiserver: the configuration has {count}:\n")
-        sys.stderr.writelines(f"  - {problem}\n" for problem in problems)
+        # Where nothing can be written, the exit code says that much.
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"metrics-apiserver: the configuration has {count}:\n")
+            sys.stderr.writelines(f"  - {problem}\n" for problem in problems)
         raise SystemExit(1)
     remember(settings)
     return settings, pair, folder

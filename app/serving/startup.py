@@ -12,6 +12,7 @@ from app.serving.certificates import ensure_certificate
 from app.serving.ciphers import cipher_problems
 from app.serving.pairs import CertificateError, Pair, read_pair
 from app.settings import Settings, SettingsError
+from app.settings.checks import printable
 
 __all__ = ["load", "load_certificate", "load_for_worker", "remember"]
 
@@ -29,7 +30,9 @@ def load(environ: Mapping[str, str], content: bytes | None = None) -> tuple[Sett
     settings, problems = Settings.load(environ, content)
     problems += registry.check(settings.providers, settings.source.provider_line)
     further = authority_problems(settings.authentication) + cipher_problems(settings.serving.tls_cipher_suites)
-    return settings, problems + [settings.source.placed(problem) for problem in further]
+    problems += [settings.source.placed(problem) for problem in further]
+    # What they quote is what somebody wrote: one line each, that has an encoding.
+    return settings, [printable(problem) for problem in problems]
 
 
 def remember(settings: Settings) -> None:

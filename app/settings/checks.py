@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Iterator
 
 from app.settings.sections import AuthenticationSettings, AuthorizationSettings, rows_of
 
-__all__ = ["access_problems", "bind_problems"]
+__all__ = ["access_problems", "bind_problems", "is_usable", "printable"]
 
 # A token of RFC 9110 without the underscore: a header with one is dropped, since WSGI cannot tell it from a hyphen.
 _HEADER_NAME = re.compile(r"[-!#$%&'*+.^`|~0-9A-Za-z]+")
+
+
+def is_usable(text: str) -> bool:
+    """Whether a text can be the name of a file: a NUL cannot, nor can what has no encoding."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
+def printable(text: str) -> str:
+    """Return a text as a sentence may quote it: on one line, and with what has no encoding escaped."""
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isprintable() else "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def bind_problems(address: str, *, standalone: bool) -> list[str]:

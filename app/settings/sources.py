@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from marshmallow import ValidationError
 
+from app.settings.checks import is_usable, printable
 from app.settings.document import Document, Place, written_place
 from app.settings.providers import ProviderSettings
 from app.settings.schema import InstanceSchema
@@ -47,9 +48,11 @@ class Source:
             if raw is None:
                 continue
             try:
-                values[setting.name] = setting.schema_field.deserialize(raw)
+                value = setting.schema_field.deserialize(raw)
+                _refuse_unusable(value)
+                values[setting.name] = value
             except ValidationError as error:
-                begin = f"{self._where(setting)}={_cut(str(raw))}"
+                begin = f"{self._where(setting)}={_cut(raw)}"
                 self.problems += [f"{begin}: {message}" for message in flatten_messages(error.messages)]
         return kind(**values)
 
@@ -133,8 +136,20 @@ _INSTANCE = InstanceSchema()
 _QUOTED_CHARACTERS = 200
 
 
-def _cut(text: str) -> str:
+def _cut(raw: Any) -> str:
+    try:
+        text = printable(str(raw))
+    except ValueError:
+        # An integer of more digits than Python writes.
+        return "…"
     return text if len(text) <= _QUOTED_CHARACTERS else f"{text[:_QUOTED_CHARACTERS]}…"
+
+
+def _refuse_unusable(value: Any) -> None:
+    """Refuse a text that no path or address can be, for which the system's calls raise. Raises ValidationError."""
+    for text in value if isinstance(value, tuple) else (value,):
+        if isinstance(text, str) and not is_usable(text):
+            raise ValidationError("Must not hold a NUL character, nor half of a surrogate pair.")
 
 
 def _remains(error: ValidationError) -> ProviderSettings:

@@ -116,6 +116,16 @@ def test_decisions_are_logged_without_the_token(ask: Ask, caplog: pytest.LogCapt
     assert not any("a-secret" in record.getMessage() for record in caplog.records)
 
 
+@pytest.mark.parametrize("path", ["/token=a-secret/x", "/x;token=a-secret", "/x%3Ftoken=a-secret", "/u:a-secret@h"])
+def test_a_refusal_quotes_no_path_that_hides_something(ask: Ask, caplog: pytest.LogCaptureFixture, path: str) -> None:
+    """What is answered says it; that is the client's own."""
+    caplog.set_level(DECISIONS, "metrics_apiserver")
+    assert ask(path, TOKEN).status_code == 403
+    lines = [record.getMessage() for record in caplog.records]
+    assert any("refused" in line for line in lines)
+    assert not any("a-secret" in line for line in lines)
+
+
 def test_the_user_is_in_the_request_s_line(ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "metrics_apiserver")
     for pairs, certificate in (([], ALICE), (MASTER, PROXY), ([], None), (BAD, None)):

@@ -46,6 +46,11 @@ def body(form: str, encoding: str = "utf-8") -> Callable[[str], Asked]:
     return lambda secret: (WRITE, {}, form.replace("SECRET", secret).encode(encoding))
 
 
+def named(secret: str) -> str:
+    """As the name of a header field, which WSGI has in capitals."""
+    return "".join(each if each.isalnum() else "-" for each in secret)
+
+
 FORMS = [
     *(f"{READ}?NAME=SECRET", f"{READ}?NAME=SECRET&NAME=SECRET", f"{READ}?labelSelector=a&NAME=SECRET"),
     *(f"{READ}?NAME=a;NAME=SECRET", f"{READ};NAME=SECRET", f"{READ};NAME=SECRET?x", f"{READ}#NAME=SECRET"),
@@ -90,6 +95,33 @@ FIELDS = [
     *(("User-Agent", "curl Authorization: Basic SECRET"), ("User-Agent", "x https://u:SECRET@host/")),
     *(("Via", "Basic SECRET"), ("Sec-Websocket-Protocol", "base64url.bearer.authorization.k8s.io.SECRET, x")),
 ]
+# Of a user agent, say: fields that are shown, unless there is something in them.
+FIELDS += [
+    (name, form)
+    for name in ("User-Agent", "Accept", "Via", "X-Forwarded-For", "Keep-Alive")
+    for form in (
+        *("token=SECRET", "password: SECRET", "api_key=SECRET", 'a/1 ("password" : "SECRET")', "1.1 u:SECRET@x"),
+        *("%62asic%20SECRET", "1.1 u:SECRET%40x", "a?x=1&client_secret=SECRET", "%2574oken%253DSECRET"),
+    )
+]
+CUSTOM_READ = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/pods/*/m"
+# What is read, and what it is answered, quote a selector too: where it is one, and where it is none.
+SELECTORS = [
+    f"{path}?{parameter}={form.replace('KEY', key)}"
+    for path in (READ, CUSTOM_READ)
+    for parameter in ("labelSelector", "metricLabelSelector", "fieldSelector")
+    for key in ("password", "x.io/api_key", "passphrase")
+    for form in (
+        *("KEY%3DSECRET", "(KEY%3DSECRET)", "%28KEY%3DSECRET", "!%20(KEY%3DSECRET", "a%3Db,KEY+in+(c,SECRET)"),
+        *("KEY%3ESECRET", "KEY%3DSECRET!!", "KEY%3D%3DSECRET%20SECRET", "KEY%21%3DSECRET", "-KEY%3DSECRET"),
+        "KEY+in+(SECRET!)",
+    )
+]
+ENCODED = [
+    *("/%62asic%20SECRET", "/%2562earer%2520SECRET", "/x%2525253Ftoken%2525253DSECRET", "/u:SECRET%25252540h/"),
+    *("/x%2525252525253Ftoken%3DSECRET", f"{READ}?labelSelector=%2525252570assword%3DSECRET"),
+]
+WRITTEN = f"{WRITE}?labels=password%3DSECRET!!"
 BODIES = [
     *(
         '{"token": "SECRET"}',
@@ -100,7 +132,7 @@ BODIES = [
     ),
     *('{"\\u0074oken": "SECRET"}', '"SECRET"', "SECRET", "password=SECRET&a=b", "token: SECRET\n", '{"token": "SECRET'),
     *('{"a\\"token": "x", "b": "SECRET"}', "<token>SECRET</token>", "{\"token\": 'SECRET'}", '["token", "SECRET"]'),
-    *("['SECRET']", "{'k':'SECRET'}"),
+    *("['SECRET']", "{'k':'SECRET'}", '{"SECRET": 1}', '{"value": "1", "SECRET": {"SECRET": 2}}'),
 ]
 BODIES = {
     **{f"{form}, {name}": target(form, name) for form in FORMS for name in NAMES},
@@ -108,6 +140,15 @@ BODIES = {
     **{f"userinfo: {form}": userinfo(form) for form in USERINFO},
     **{f"field: {name}: {form}": field(name, form) for name, form in FIELDS},
     **{f"body: {form}": body(form) for form in BODIES},
+    **{f"selector: {form}": userinfo(form) for form in SELECTORS},
+    **{f"encoded: {form}": userinfo(form) for form in ENCODED},
+    "labels of a write": lambda secret: (WRITTEN.replace("SECRET", quote(secret, safe="")), {}, b'"1"'),
+    "the name of a field": lambda secret: (READ, {f"Impersonate-Extra-{named(secret)}": "x", named(secret): "x"}, b""),
+    "a selector, and YAML is wanted": lambda secret: (
+        f"{READ}?labelSelector=password%3E{quote(secret, safe='')}",
+        {"Accept": "application/yaml"},
+        b"",
+    ),
     "body: in two bytes a character": body('{"token": "SECRET"}', "utf-16"),
 }
 
@@ -226,6 +267,8 @@ def test_header_fields_are_shown_by_a_list_of_harmless_ones() -> None:
     """Whatever they are called in; repeated ones are joined."""
     pairs = [("ACCEPT", "a"), ("Accept", "b"), ("ACCEPT", "c"), ("X-Auth", "d"), ("X-Remote-User", "jane")]
     assert shown_headers(pairs) == {"ACCEPT": "a, c", "Accept": "b", "X-Auth": "<hidden>", "X-Remote-User": "jane"}
+    pairs = [("Token-abc", "d"), ("Impersonate-Extra-abc", "e"), ("Cookie", "f"), ("User-Agent", "kubectl/v1 (linux)")]
+    assert shown_headers(pairs) == {"<hidden>": "<hidden>", "Cookie": "<hidden>", "User-Agent": "kubectl/v1 (linux)"}
 
 
 @pytest.mark.parametrize(
@@ -233,10 +276,10 @@ def test_header_fields_are_shown_by_a_list_of_harmless_ones() -> None:
     [
         ('"500m"', '"500m"'),
         ("3.25", "3.25"),
-        ('{"value": "64Mi", "n": 1e3, "ok": true}', '{"value": "64Mi", "n": 1e3, "ok": true}'),
-        ('{"value": "1", "note": "abc def"}', '{"value": "1", "note": "<hidden>"}'),
-        ('{"token": "12", "value": 1}', '{"token": "<hidden>", "value": 1}'),
-        ('{"pwd": 1234}', '{"pwd": <hidden>}'),
+        ('{"value": "64Mi", "unit": 1e3, "items": true}', '{"value": "64Mi", "unit": 1e3, "items": true}'),
+        ('{"value": "1", "note": "abc def"}', '{"value": "1", "<hidden>": "<hidden>"}'),
+        ('{"token": "12", "value": 1}', '{"<hidden>": "<hidden>", "value": 1}'),
+        ('{"pwd": 1234}', '{"<hidden>": <hidden>}'),
         ("a b", "<hidden> <hidden>"),
         ('"' + "x" * 5000 + '"', '"<hidden>"… and 906 bytes more'),
     ],
@@ -250,6 +293,41 @@ def test_of_our_own_answers_all_but_telling_members_is_shown() -> None:
     """A label may be called so."""
     answer = '{"items":[{"metricName":"m","value":"1","metricLabels":{"app":"web","api-key":"a\\"b"}}]}'
     assert shown_body(answer.encode(), ours=True) == answer.replace('"a\\"b"', '"<hidden>"')
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        pytest.param(
+            r'{"kind":"Status","message":"values[0]: Invalid value: \"a\\\"b\": a\" c","code":400}',
+            r'{"kind":"Status","message":"values[0]: Invalid value: \"<hidden>\" c","code":400}',
+            id="from the first quotation mark to the last",
+        ),
+        pytest.param(
+            '{"message":"the server\'s: found \'a\', but"}', '{"message":"the server\'s: found \'<hidden>\', but"}',
+            id="an apostrophe is no quotation mark",
+        ),
+        pytest.param('{"message":"not \'a"}', '{"message":"not \'<hidden>"}', id="one that has no end"),
+        pytest.param('{"message":"no such metric"}', '{"message":"no such metric"}', id="a message without any"),
+        pytest.param(
+            '{"matchExpressions":[{"key":"password","operator":"In","values":["a"]}],"items":[]}',
+            '{"matchExpressions":[{"key":"<hidden>","operator":"In","values":["<hidden>"]}],"items":[]}',
+            id="the values of a selector",
+        ),
+        pytest.param(
+            "kind: Status\nmessage: 'a b\n\n  c ''d'' e'\ncode: 400\n", "kind: Status\nmessage: <hidden>\ncode: 400\n",
+            id="a message in YAML",
+        ),
+        pytest.param(
+            "- key: x\n  values:\n  - a\n  - b\nlabels:\n  token: a\n  app: web\n",
+            "- key: <hidden>\n  values: <hidden>\nlabels:\n  token: <hidden>\n  app: web\n",
+            id="labels and values in YAML",
+        ),
+    ],
+)  # fmt: skip
+def test_of_our_own_answers_what_they_quote_is_hidden(answer: str, shown: str) -> None:
+    """A sentence about what a client sent quotes it."""
+    assert shown_body(answer.encode(), ours=True) == shown
 
 
 @pytest.mark.parametrize(

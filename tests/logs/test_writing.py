@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -186,6 +187,89 @@ def test_descriptor_that_somebody_made_non_blocking_is_waited_for(
         received += pipe.read()
     assert received == LINE * 2000
     assert not os.get_blocking(pipe.into)
+
+
+@pytest.mark.parametrize(
+    ("room", "kept", "lost"),
+    [
+        pytest.param(250, 1, 2, id="ends inside the second line"),
+        pytest.param(200, 1, 2, id="ends with a line"),
+        pytest.param(0, 0, 3, id="takes nothing"),
+        pytest.param(401, 2, 1, id="takes a byte of the last line"),
+    ],
+)
+def test_disk_that_is_full_tears_no_line_of_those_that_follow(
+    make: Callable[[int], LineWriter], tmp_path: Path, room: int, kept: int, lost: int
+) -> None:
+    """What went out whole is not counted as dropped, and what went out in part gets an end."""
+    path = tmp_path / "log"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    writer = make(descriptor)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        # In one piece: nothing begins the thread in between.
+        with writer._lock:
+            for _ in range(3):
+                writer.put(LINE)
+        wait_until(lambda: writer.dropped == lost, 20, "nothing was counted")
+        assert writer.flush(20)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    writer.put(b"the next\n")
+    assert writer.flush(20)
+    writer.stop()
+    os.close(descriptor)
+    lines = path.read_bytes().splitlines(keepends=True)
+    part = room - kept * len(LINE)
+    assert lines[:kept] == [LINE] * kept
+    assert lines[kept:-2] == ([b"x" * part + b"\n"] if part else [])
+    assert lines[-2].startswith(f"{lost} dropped: the log could not be written: ".encode())
+    assert lines[-1] == b"the next\n"
+
+
+def test_line_that_is_too_long_is_cut(make: Callable[[int], LineWriter], pipe: Pipe) -> None:
+    """Not within a character; more than the queue it would never get through."""
+    writer = make(pipe.into)
+    text = "ä" * (writing._QUEUE_BYTES // 2 + 1)
+    writer.put(f"a{text}\n".encode())
+    received = pipe.read_until(b"more\n").decode()
+    shown, _, rest = received.partition("…")
+    assert set(shown[1:]) == {"ä"}
+    assert len(shown.encode()) <= writing._LONGEST_LINE
+    assert rest == f" and {len(text.encode()) + 1 - len(shown.encode())} bytes more\n"
+    assert writer.dropped == 0
+
+
+def test_forks_on_several_threads_begin_no_second_thread() -> None:
+    """Two of them would write in any order."""
+    program = (
+        "most, over = 0, False\n"
+        "def put(number):\n"
+        "    for count in range(3000): log.info('%d %d', number, count)\n"
+        "def fork():\n"
+        "    for _ in range(20):\n"
+        "        pid = os.fork()\n"
+        "        if not pid: os._exit(0)\n"
+        "        os.waitpid(pid, 0)\n"
+        "start = threading.Thread.start\n"
+        "def counted(thread):\n"
+        "    global most\n"
+        "    start(thread)\n"
+        "    most = max(most, sum(each.name == 'log' for each in threading.enumerate()))\n"
+        "threading.Thread.start = counted\n"
+        "threads = [threading.Thread(target=put, args=(each,)) for each in range(2)]\n"
+        "threads += [threading.Thread(target=fork) for _ in range(4)]\n"
+        "for thread in threads: thread.start()\n"
+        "for thread in threads: thread.join()\n"
+        "logs.flush()\n"
+        "print('most', most, file=sys.stderr)\n"
+    )
+    lines = run(program).splitlines()
+    assert lines[-1] == "most 1"
+    for number in range(2):
+        counts = [int(line.split()[-1]) for line in lines[:-1] if line.split()[-2] == str(number)]
+        assert counts == list(range(3000))
 
 
 def test_handler_of_a_signal_may_log_while_its_thread_does(make: Callable[[int], LineWriter], pipe: Pipe) -> None:
