@@ -57,7 +57,7 @@ def write(path: Path, key: Key, *chain: x509.Certificate) -> Path:
 
 
 def names_for(size: int) -> int:
-    """Say how many names a certificate of about this size has: an entry has three bytes."""
+    """Say how many names a certificate of about this size has: an entry has three bytes, and a signature may vary."""
     return (size - len(certificate(SMALL, 0, names=200).public_bytes(Encoding.DER))) // 3 + 200
 
 
@@ -119,7 +119,7 @@ def test_chain_with_three_large_authorities_is_taken(tmp_path: Path, show: Calla
 
 
 @pytest.mark.parametrize(
-    ("more", "taken"), [pytest.param(-3, True, id="at the limit"), pytest.param(3, False, id="one past it")]
+    ("more", "taken"), [pytest.param(-12, True, id="just below it"), pytest.param(12, False, id="just above it")]
 )
 def test_certificate_is_taken_up_to_its_size(
     server: LiveServer, tmp_path: Path, show: Callable[[Path], ssl.SSLSocket], more: int, taken: bool
