@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from app.serving.tls import CERTIFICATE_BYTES
 from tests.auth.conftest import Reviewing, write_kubeconfig
+from tests.controlplane.waiting import wait_until
 from tests.live.server import LiveServer
 from tests.serving.attacks import Target
 
@@ -129,7 +130,7 @@ def test_certificate_is_taken_up_to_its_size(
     received = answer(show(write(tmp_path / "leaf.pem", SMALL, leaf)))
     assert received.startswith(SERVED) if taken else not received
     if not taken:
-        assert f"bytes, more than {CERTIFICATE_BYTES}" in server.log()
+        wait_until(lambda: f"bytes, more than {CERTIFICATE_BYTES}" in server.log(), 10, server.log)
 
 
 def test_chain_larger_than_any_is_refused(tmp_path: Path, show: Callable[[Path], ssl.SSLSocket]) -> None:
