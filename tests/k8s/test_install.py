@@ -196,7 +196,8 @@ def test_another_resource_needs_the_pages_rule(followed: Followed) -> None:
     code, status = followed.direct(path, AUTOSCALER)
     assert code == 503
     assert status["message"] == "the deployments.apps of the cluster have not been listed yet"
-    assert f'User "{ACCOUNT}" cannot list resource "deployments" in API group "apps"' in followed.server.log()
+    reason = f'User "{ACCOUNT}" cannot list resource "deployments" in API group "apps"'
+    wait_until(lambda: reason in followed.server.log(), 10, followed.server.log)
     followed.control_plane.kubectl("apply", "--server-side", "--validate=strict", "--filename=-", input=role)
     try:
         wait_until(lambda: followed.direct(path, AUTOSCALER)[0] == 200, 30, "still not listed", interval=0.5)
