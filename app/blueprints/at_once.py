@@ -160,7 +160,9 @@ class AtOnce:
 def _asked(raw: str) -> _Target | None:
     """Read a target, as the views do; the autoscaler sends the same ones again and again."""
     found = _of_few_parts(raw)
-    return _of_many_parts(raw) if isinstance(found, int) else found
+    if isinstance(found, int):
+        return _of_many_parts(raw) if found <= _MOST_PARTS else None
+    return found
 
 
 @lru_cache(maxsize=_MOST_TARGETS)
@@ -168,11 +170,6 @@ def _of_few_parts(raw: str) -> _Target | int | None:
     """Read a target whose query has few parts; of another give their number, as what is read of it is large."""
     parts = len(_PART.findall(raw.partition("?")[2]))
     return parts if parts > _FEW_PARTS else _read(raw)
-
-
-@lru_cache(maxsize=_MOST_LARGE_TARGETS)
-def _of_many_parts(raw: str) -> _Target | None:
-    return _read(raw) if len(_PART.findall(raw)) <= _MOST_PARTS else None
 
 
 def _read(raw: str) -> _Target | None:
@@ -190,6 +187,10 @@ def _read(raw: str) -> _Target | None:
         return _Target(path, info, row, _PARSERS[row.group](segments[3:], parse_parameters(query)))
     except StatusError:
         return None
+
+
+# Fewer of these are kept.
+_of_many_parts = lru_cache(maxsize=_MOST_LARGE_TARGETS)(_read)
 
 
 def _audit_id_of_plain(pairs: Sequence[tuple[str, str]]) -> str | None:

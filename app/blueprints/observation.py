@@ -24,7 +24,7 @@ from app.logs import (
 from app.model.clock import Clock
 from app.telemetry import RequestMetrics
 
-__all__ = ["Answered", "Observation", "Observer"]
+__all__ = ["Answered", "Observation", "Observer", "WSGIApplication"]
 
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from app.blueprints.observation import WSGIApplication
 from app.environ import TARGET
 from app.errors import StatusError
 from app.target import read_target
 
 __all__ = ["ReadsTarget"]
-
-WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 # Where no route is, should a target that was refused ever come to be routed.
 _NOWHERE = "/unreadable"
