@@ -10,7 +10,7 @@ WORKDIR /src
 COPY constraints.txt ./
 # What builds the wheel stays in this stage.
 RUN pip install --constraint constraints.txt setuptools
-COPY setup.cfg pyproject.toml README.md LICENSE wsgi.py ./
+COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY app/ app/
 COPY providers/ providers/
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheel .
@@ -22,7 +22,6 @@ RUN python -m compileall -q --invalidation-mode unchecked-hash -s /install -p /u
 FROM ${BASE}
 COPY --from=build /install /usr/local
 ENV PYTHONDONTWRITEBYTECODE=1
-# A folder without an `app` of its own, which would be found before ours.
 WORKDIR /
 # Nobody's number; Kubernetes can tell by a number that it is not root.
 USER 65532:65532

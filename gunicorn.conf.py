@@ -1,3 +1,9 @@
-"""What `gunicorn wsgi:app` finds by itself; everything is in app.serving.config."""
+"""What `gunicorn wsgi:app` finds by itself; everything is in metrics_apiserver.serving.config."""
 
-from app.serving.config import *  # noqa: F403 - gunicorn reads this module's names, and its __all__ is the list
+import sys
+
+try:
+    # gunicorn reads this module's names, and the __all__ there is their list.
+    from metrics_apiserver.serving.config import *  # noqa: F403
+except ModuleNotFoundError as error:
+    sys.exit(f"metrics-apiserver is not installed for this Python ({error}): pip install -e .")

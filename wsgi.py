@@ -1,17 +1,10 @@
-"""What gunicorn serves: `gunicorn wsgi:app`."""
+"""`gunicorn wsgi:app` in this folder serves what `gunicorn metrics_apiserver.wsgi:app` serves anywhere."""
 
-import os
 import sys
 
-from app.factory import create_app
-from app.registry import ProviderError
-from app.serving import startup
-
-# gunicorn's own code for a worker that cannot boot: the master gives up at once instead of trying again for ever.
-_WORKER_BOOT_ERROR = 3
-
 try:
-    app = create_app(startup.load_for_worker(os.environ))
-except (ProviderError, ValueError) as problem:
-    sys.stderr.write(f"metrics-apiserver: {problem}\n")
-    sys.exit(_WORKER_BOOT_ERROR)
+    from metrics_apiserver.wsgi import app
+except ModuleNotFoundError as error:
+    sys.exit(f"metrics-apiserver is not installed for this Python ({error}): pip install -e .")
+
+__all__ = ["app"]

@@ -41,7 +41,7 @@ FAULTS = {
 }
 PROVIDER = """
 import datetime, itertools, threading, time
-from app.provider import ExternalMetricsProvider, ExternalMetricValue, Quantity
+from metrics_apiserver.provider import ExternalMetricsProvider, ExternalMetricValue, Quantity
 
 COUNT = itertools.count()
 NOW = datetime.datetime.now(datetime.UTC)

@@ -34,7 +34,7 @@ MOST_MIB, MOST_LATE = 150.0, 1.0
 LATENESS = "metrics_apiserver_function_poll_lateness_seconds"
 FILE = f"""\
 import time
-from app.provider.functions import NAMESPACE_ALL, Metrics, every
+from metrics_apiserver.provider.functions import NAMESPACE_ALL, Metrics, every
 
 metrics = Metrics()
 

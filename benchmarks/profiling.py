@@ -19,10 +19,10 @@ from pathlib import Path
 
 from werkzeug.test import Client, create_environ
 
-from app.factory import MetricsServer, create_app
-from app.settings import Settings
 from benchmarks.cluster import NAMESPACE, POD_NAMES, make_pods
 from benchmarks.works import METRIC, WORKS, Work
+from metrics_apiserver.factory import MetricsServer, create_app
+from metrics_apiserver.settings import Settings
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.waiting import wait_until
 

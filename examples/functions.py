@@ -1,6 +1,6 @@
 """Three metrics as functions: `metrics-apiserver serve --metrics examples/functions.py` (docs/functions.md)."""
 
-from app.provider.functions import NAMESPACE_DEFAULT, Metrics, Value, every
+from metrics_apiserver.provider.functions import NAMESPACE_DEFAULT, Metrics, Value, every
 
 metrics = Metrics()
 

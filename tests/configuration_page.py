@@ -8,11 +8,11 @@ from typing import Any
 
 from marshmallow import Schema, fields, missing
 
-from app import registry
-from app.provider import Provider
-from app.settings import settings_table
-from app.settings.durations import Duration, DurationField
-from app.settings.schema import EntriesField, InstanceSchema
+from metrics_apiserver import registry
+from metrics_apiserver.provider import Provider
+from metrics_apiserver.settings import settings_table
+from metrics_apiserver.settings.durations import Duration, DurationField
+from metrics_apiserver.settings.schema import EntriesField, InstanceSchema
 
 __all__ = ["PAGE", "render"]
 

@@ -8,8 +8,8 @@ from urllib.parse import unquote
 import pytest
 from werkzeug.test import Client
 
-from app.factory import MetricsServer, create_app
-from app.settings import Settings
+from metrics_apiserver.factory import MetricsServer, create_app
+from metrics_apiserver.settings import Settings
 from tests.conformance.recorded import CLUSTER_YAML, Answer, write_all
 
 

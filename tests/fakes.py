@@ -9,9 +9,9 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from app.kube.manifests import load_objects
-from app.kube.standalone import StandaloneCluster
-from app.provider import (
+from metrics_apiserver.kube.manifests import load_objects
+from metrics_apiserver.kube.standalone import StandaloneCluster
+from metrics_apiserver.provider import (
     CustomMetricInfo,
     CustomMetricsProvider,
     ExternalMetricInfo,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.adapter import Adapter
+from metrics_apiserver.adapter import Adapter
 from tests.live.server import LiveServer
 from tests.packaging.pages import blocks
 
@@ -18,8 +18,8 @@ PACKETS = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/pods/web-0/pac
 DEPTH = "/apis/external.metrics.k8s.io/v1beta1/namespaces/default/depth"
 # A provider of both APIs, with the words that a test adds.
 BOTH = """
-from app.adapter import Adapter
-from app.provider import (
+from metrics_apiserver.adapter import Adapter
+from metrics_apiserver.provider import (
     CustomMetricsProvider, ExternalMetricsProvider, ExternalMetricValue, Quantity, metric_value
 )
 
@@ -156,7 +156,7 @@ def test_one_factory_for_both_apis_is_one_provider(tmp_path: Path) -> None:
         "def make(context):\n"
         "    context.logger.info('made, of %s in %s', context.mapper.mapping_for(PODS).kind, adapter.client_config())\n"
         "    return Both(context, {})\n"
-        "from app.provider import GroupResource\n"
+        "from metrics_apiserver.provider import GroupResource\n"
         "PODS = GroupResource('pods')\n"
         "adapter.with_custom_metrics(make, name='both')\n"
         "adapter.with_external_metrics(make)\n"
@@ -184,8 +184,8 @@ def test_file_says_how_its_providers_are_asked(tmp_path: Path) -> None:
 
 
 SERVED = """
-from app.adapter import serve
-from app.provider.functions import Metrics
+from metrics_apiserver.adapter import serve
+from metrics_apiserver.provider.functions import Metrics
 
 metrics = Metrics()
 

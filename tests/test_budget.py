@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app import budget
-from app.budget import Room, SharedRoom
+from metrics_apiserver import budget
+from metrics_apiserver.budget import Room, SharedRoom
 
 
 def test_the_rows_add_up_to_the_threads() -> None:

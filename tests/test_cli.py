@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app import cli
-from app.settings import Settings
+from metrics_apiserver import cli
+from metrics_apiserver.settings import Settings
 from tests.conftest import environ
 
 
@@ -264,7 +264,7 @@ def test_server_with_closed_descriptors_says_what_it_can(
     assert err in done.stderr
 
 
-@pytest.mark.parametrize("module", ["app.cli", "app.serving.config"])
+@pytest.mark.parametrize("module", ["metrics_apiserver.cli", "metrics_apiserver.serving.config"])
 def test_what_is_opened_gets_no_number_of_the_standard_streams(module: str, tmp_path: Path) -> None:
     """Whatever was closed: not the log's memory, and not the listening socket."""
     report = tmp_path / "report"
@@ -293,6 +293,6 @@ def run(
     }
     closing = " ".join(f"{number}>&-" for number in closed)
     return subprocess.run(
-        ["sh", "-c", f'exec "$0" -m app.cli "$@" {closing}', sys.executable, *arguments[command]],
+        ["sh", "-c", f'exec "$0" -m metrics_apiserver.cli "$@" {closing}', sys.executable, *arguments[command]],
         stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
     )  # fmt: skip

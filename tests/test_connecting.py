@@ -13,8 +13,8 @@ import pytest
 import urllib3
 from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameResolutionError, NewConnectionError
 
-from app import connecting
-from app.bounded_http import BoundedConnection, bound_pools
+from metrics_apiserver import connecting
+from metrics_apiserver.bounded_http import BoundedConnection, bound_pools
 from tests.controlplane.waiting import wait_until
 
 NAME = "api.example"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app import registry
-from app.settings import Settings
+from metrics_apiserver import registry
+from metrics_apiserver.settings import Settings
 from tests.configuration_page import PAGE, render
 
 DOCS = Path(__file__).parents[1] / "docs"

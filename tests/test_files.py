@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.files import FileFollower
+from metrics_apiserver.files import FileFollower
 from tests.controlplane.waiting import wait_until
 from tests.fakes import LOGGER
 

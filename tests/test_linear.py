@@ -17,25 +17,25 @@ import pytest
 from gunicorn.http import errors
 from werkzeug.test import Client
 
-from app.auth.bearer_token import bearer_token
-from app.auth.front_proxy import RequestHeaders
-from app.auth.impersonation import impersonates
-from app.auth.request_info import request_info
-from app.blueprints.common_headers import audit_id_of
-from app.blueprints.negotiation import negotiate, wants_pretty
-from app.blueprints.openapi import _check_accept
-from app.errors import StatusError
-from app.factory import create_app
-from app.logs import hide_secrets, shown_body, shown_headers, shown_selector, shown_target
-from app.logs.bodies import _LONGEST_BODY
-from app.logs.formats import formatter
-from app.model import selectors
-from app.model.quantity import Quantity
-from app.query import parse_custom_metric, parse_parameters
-from app.serving.heads import plain_get
-from app.serving.refusals import refusal
-from app.settings import Settings
-from app.target import Target, read_target
+from metrics_apiserver.auth.bearer_token import bearer_token
+from metrics_apiserver.auth.front_proxy import RequestHeaders
+from metrics_apiserver.auth.impersonation import impersonates
+from metrics_apiserver.auth.request_info import request_info
+from metrics_apiserver.blueprints.common_headers import audit_id_of
+from metrics_apiserver.blueprints.negotiation import negotiate, wants_pretty
+from metrics_apiserver.blueprints.openapi import _check_accept
+from metrics_apiserver.errors import StatusError
+from metrics_apiserver.factory import create_app
+from metrics_apiserver.logs import hide_secrets, shown_body, shown_headers, shown_selector, shown_target
+from metrics_apiserver.logs.bodies import _LONGEST_BODY
+from metrics_apiserver.logs.formats import formatter
+from metrics_apiserver.model import selectors
+from metrics_apiserver.model.quantity import Quantity
+from metrics_apiserver.query import parse_custom_metric, parse_parameters
+from metrics_apiserver.serving.heads import plain_get
+from metrics_apiserver.serving.refusals import refusal
+from metrics_apiserver.settings import Settings
+from metrics_apiserver.target import Target, read_target
 from tests.conformance.recorded import CLUSTER_YAML
 from tests.conftest import asker, environ
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import BadRequestError, MethodNotAllowedError, NotFoundError, StatusError
-from app.model.resources import GroupResource, NamespacedName
-from app.query import parse_custom_metric, parse_external_metric, parse_parameters
-from app.target import read_target
+from metrics_apiserver.errors import BadRequestError, MethodNotAllowedError, NotFoundError, StatusError
+from metrics_apiserver.model.resources import GroupResource, NamespacedName
+from metrics_apiserver.query import parse_custom_metric, parse_external_metric, parse_parameters
+from metrics_apiserver.target import read_target
 
 
 @pytest.mark.parametrize(

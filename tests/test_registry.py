@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from app import registry
-from app.registry import ProviderError
-from app.settings import ProviderSettings
+from metrics_apiserver import registry
+from metrics_apiserver.registry import ProviderError
+from metrics_apiserver.settings import ProviderSettings
 from tests.fakes import provider_context
 
 CODE = """
-from app.provider import CustomMetricsProvider, Options
+from metrics_apiserver.provider import CustomMetricsProvider, Options
 from marshmallow import fields
 
 class Whole(CustomMetricsProvider):

@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.serving import startup
-from app.settings import (
+from metrics_apiserver.serving import startup
+from metrics_apiserver.settings import (
     AuthenticationSettings,
     AuthorizationSettings,
     ProviderSettings,
@@ -19,7 +19,7 @@ from app.settings import (
     SettingsError,
     settings_table,
 )
-from app.settings.sections import rows_of
+from metrics_apiserver.settings.sections import rows_of
 from tests.conftest import environ
 
 

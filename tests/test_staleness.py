@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from app.files import FileFollower
-from app.staleness import Followed, Following
-from app.telemetry import FollowedMetrics
+from metrics_apiserver.files import FileFollower
+from metrics_apiserver.staleness import Followed, Following
+from metrics_apiserver.telemetry import FollowedMetrics
 from tests.controlplane.waiting import wait_until
 from tests.fakes import LOGGER, FakeClock
 
@@ -143,7 +143,7 @@ def test_a_thread_looks_by_itself(
     clock: FakeClock, following: Following, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What hangs cannot say so, and nobody may read the probe."""
-    monkeypatch.setattr("app.staleness._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("metrics_apiserver.staleness._LOOK_SECONDS", 0.01)
     following.follow("one")
     clock.seconds += 61
     following.start()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import BadRequestError, NotFoundError, StatusError
-from app.target import read_target
+from metrics_apiserver.errors import BadRequestError, NotFoundError, StatusError
+from metrics_apiserver.target import read_target
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app import yaml_values
-from app.yaml_values import YAMLReader, YAMLValueError
+from metrics_apiserver import yaml_values
+from metrics_apiserver.yaml_values import YAMLReader, YAMLValueError
 from tests.conftest import environ
 
 
@@ -160,8 +160,8 @@ def test_file_without_an_end_is_read_to_the_bound(monkeypatch: pytest.MonkeyPatc
 MEASURE = r"""
 import re, sys
 from pathlib import Path
-from app.factory import create_app
-from app.serving import startup
+from metrics_apiserver.factory import create_app
+from metrics_apiserver.serving import startup
 
 def peak():
     # Not getrusage, which begins with the parent's.

@@ -2,7 +2,7 @@
 
 from example_provider import ExampleProvider
 
-from app.adapter import Adapter
+from metrics_apiserver.adapter import Adapter
 
 adapter = Adapter("example-adapter", description="Serve metrics that grow with every read.")
 adapter.flags.add_argument("--msg", default="starting adapter...", help="what is said at the start")

@@ -2,7 +2,7 @@
 
 import threading
 
-from app.provider import (
+from metrics_apiserver.provider import (
     CustomMetricInfo,
     CustomMetricsProvider,
     GroupResource,

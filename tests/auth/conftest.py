@@ -13,9 +13,9 @@ import pytest
 import yaml
 from werkzeug.test import Client, TestResponse
 
-from app.environ import HEADER_PAIRS, PEER_CERTIFICATE
-from app.factory import MetricsServer, create_app
-from app.settings import Settings
+from metrics_apiserver.environ import HEADER_PAIRS, PEER_CERTIFICATE
+from metrics_apiserver.factory import MetricsServer, create_app
+from metrics_apiserver.settings import Settings
 from tests.auth.making import NOBODY, Answer, der, reference_decision, root
 from tests.conftest import environ
 from tests.controlplane.certificates import Certificate

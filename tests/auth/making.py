@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from app.auth.user import MASTERS
-from app.kube.client import ClusterError
+from metrics_apiserver.auth.user import MASTERS
+from metrics_apiserver.kube.client import ClusterError
 from tests.controlplane.certificates import Certificate
 
 DAY = datetime.timedelta(days=1)

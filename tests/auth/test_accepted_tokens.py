@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.auth.accepted_tokens import AcceptedTokens
+from metrics_apiserver.auth.accepted_tokens import AcceptedTokens
 from tests.auth.making import WallClock
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.factory import MetricsServer
+from metrics_apiserver.factory import MetricsServer
 from tests.auth.conftest import Ask, Reviewing
 from tests.auth.making import Answer, der
 from tests.auth.test_identities import ASKED, RECORD, VALUE

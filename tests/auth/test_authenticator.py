@@ -11,13 +11,13 @@ from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.auth.authenticator import Authenticator
-from app.auth.bearer_token import BearerTokens, bearer_token
-from app.auth.client_cas import ClientCAs
-from app.auth.user import ANONYMOUS, User
-from app.auth.waiting import Waiting
-from app.errors import ServiceUnavailableError, UnauthorizedError
-from app.settings import AuthenticationSettings
+from metrics_apiserver.auth.authenticator import Authenticator
+from metrics_apiserver.auth.bearer_token import BearerTokens, bearer_token
+from metrics_apiserver.auth.client_cas import ClientCAs
+from metrics_apiserver.auth.user import ANONYMOUS, User
+from metrics_apiserver.auth.waiting import Waiting
+from metrics_apiserver.errors import ServiceUnavailableError, UnauthorizedError
+from metrics_apiserver.settings import AuthenticationSettings
 from tests.auth.making import DAY, NOBODY, SERVER, FakeTokens, TokenUser, WallClock, der, make, named, root
 from tests.controlplane.certificates import Certificate
 from tests.fakes import LOGGER

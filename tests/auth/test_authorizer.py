@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.auth.authorizer import Authorizer, access_review
-from app.auth.request_info import RequestInfo, request_info
-from app.auth.user import ANONYMOUS, MASTERS, User
-from app.auth.waiting import Waiting
-from app.errors import ForbiddenError, ServiceUnavailableError
-from app.target import read_target
+from metrics_apiserver.auth.authorizer import Authorizer, access_review
+from metrics_apiserver.auth.request_info import RequestInfo, request_info
+from metrics_apiserver.auth.user import ANONYMOUS, MASTERS, User
+from metrics_apiserver.auth.waiting import Waiting
+from metrics_apiserver.errors import ForbiddenError, ServiceUnavailableError
+from metrics_apiserver.target import read_target
 from tests.auth.making import Answer, FakeAccess, WallClock
 
 ALICE = User("alice", "7", ("dev", "system:authenticated"), (("scopes", ("a", "b")),))

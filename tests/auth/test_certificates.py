@@ -13,14 +13,14 @@ from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.auth.certificates import (
+from metrics_apiserver.auth.certificates import (
     CertificateBundle,
     CertificateRefusedError,
     Subject,
     load_certificate,
     subject_of,
 )
-from app.serving.tls import CERTIFICATE_BYTES
+from metrics_apiserver.serving.tls import CERTIFICATE_BYTES
 from tests.auth.making import ANY, CLIENT, DAY, SERVER, der, make, named, root, subject
 from tests.controlplane.certificates import Authority, Certificate
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from app.auth.client_cas import ClientCAs
-from app.files import FileFollower
-from app.settings import AuthenticationSettings, Settings
+from metrics_apiserver.auth.client_cas import ClientCAs
+from metrics_apiserver.files import FileFollower
+from metrics_apiserver.settings import AuthenticationSettings, Settings
 from tests.auth.making import der, root
 from tests.conftest import environ
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from werkzeug.test import Client
 
-from app.budget import REVIEWS_OF_STRANGERS
-from app.factory import MetricsServer
-from app.logs import DECISIONS
-from app.provider import UserInfo
+from metrics_apiserver.budget import REVIEWS_OF_STRANGERS
+from metrics_apiserver.factory import MetricsServer
+from metrics_apiserver.logs import DECISIONS
+from metrics_apiserver.provider import UserInfo
 from tests.auth.conftest import (
     ACCESS_REVIEWS,
     CLIENT_CA,

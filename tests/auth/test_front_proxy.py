@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.auth.front_proxy import RequestHeaders
-from app.auth.user import User
+from metrics_apiserver.auth.front_proxy import RequestHeaders
+from metrics_apiserver.auth.user import User
 
 HEADERS = RequestHeaders.named(
     allowed_names=["front-proxy-client"],

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.auth.request_info import RequestInfo, request_info
-from app.errors import BadRequestError, NotFoundError, StatusError
-from app.query import CustomMetricQuery, parse_custom_metric, parse_external_metric
-from app.target import read_target
+from metrics_apiserver.auth.request_info import RequestInfo, request_info
+from metrics_apiserver.errors import BadRequestError, NotFoundError, StatusError
+from metrics_apiserver.query import CustomMetricQuery, parse_custom_metric, parse_external_metric
+from metrics_apiserver.target import read_target
 
 CUSTOM, EXTERNAL = "/apis/custom.metrics.k8s.io/v1beta2", "/apis/external.metrics.k8s.io/v1beta1"
 

@@ -7,10 +7,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from app.auth.review_cache import ReviewCache
-from app.auth.waiting import Waiting
-from app.errors import ServiceUnavailableError
-from app.kube.reviews import REVIEW_SECONDS
+from metrics_apiserver.auth.review_cache import ReviewCache
+from metrics_apiserver.auth.waiting import Waiting
+from metrics_apiserver.errors import ServiceUnavailableError
+from metrics_apiserver.kube.reviews import REVIEW_SECONDS
 from tests.auth.conftest import wait_until
 from tests.auth.making import Gate, WallClock
 

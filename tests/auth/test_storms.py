@@ -15,15 +15,15 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from app.auth.authorizer import Authorizer
-from app.auth.bearer_token import BearerTokens
-from app.auth.request_info import request_info
-from app.auth.user import ANONYMOUS as USER_ANONYMOUS
-from app.auth.waiting import Waiting
-from app.budget import REVIEWS_OF_ONE_USER, REVIEWS_OF_STRANGERS, THREADS
-from app.errors import ServiceUnavailableError
-from app.factory import MetricsServer
-from app.target import read_target
+from metrics_apiserver.auth.authorizer import Authorizer
+from metrics_apiserver.auth.bearer_token import BearerTokens
+from metrics_apiserver.auth.request_info import request_info
+from metrics_apiserver.auth.user import ANONYMOUS as USER_ANONYMOUS
+from metrics_apiserver.auth.waiting import Waiting
+from metrics_apiserver.budget import REVIEWS_OF_ONE_USER, REVIEWS_OF_STRANGERS, THREADS
+from metrics_apiserver.errors import ServiceUnavailableError
+from metrics_apiserver.factory import MetricsServer
+from metrics_apiserver.target import read_target
 from tests.auth.conftest import ACCESS_REVIEWS, CLIENT_CA, PROXY_CA, TOKEN_REVIEWS, Ask, Reviewing, asker, wait_until
 from tests.auth.making import Answer, FakeAccess, FakeTokens, Gate, TokenUser, WallClock, make, named
 from tests.controlplane.certificates import Certificate

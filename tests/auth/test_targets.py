@@ -12,11 +12,11 @@ from gunicorn.http.errors import ParseException
 from gunicorn.http.parser import RequestParser
 from werkzeug.test import run_wsgi_app
 
-from app.auth.request_info import RequestInfo
-from app.auth.user import User
-from app.environ import HEADER_PAIRS, PEER_CERTIFICATE
-from app.factory import MetricsServer
-from app.serving.heads import plain_get
+from metrics_apiserver.auth.request_info import RequestInfo
+from metrics_apiserver.auth.user import User
+from metrics_apiserver.environ import HEADER_PAIRS, PEER_CERTIFICATE
+from metrics_apiserver.factory import MetricsServer
+from metrics_apiserver.serving.heads import plain_get
 from tests.auth.conftest import Reviewing
 from tests.auth.making import der
 from tests.auth.targets import EXTERNAL, IDENTITIES, METHODS, QUEUE, decide, request_of, target

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from app.model.selectors import EVERYTHING
-from app.provider import ExternalMetricInfo, RequestContext
-from app.testing import provider_context, request_context
 from benchmarks.faults import providers_module
+from metrics_apiserver.model.selectors import EVERYTHING
+from metrics_apiserver.provider import ExternalMetricInfo, RequestContext
+from metrics_apiserver.testing import provider_context, request_context
 
 
 @pytest.fixture(name="read")

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from werkzeug.test import Client
 
-from app.errors import ServiceUnavailableError
-from app.factory import MetricsServer
+from metrics_apiserver.errors import ServiceUnavailableError
+from metrics_apiserver.factory import MetricsServer
 from tests.conformance.recorded import NOT_FOUND
 from tests.conftest import asker
 

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client
 
-from app.blueprints.at_once import _asked, _of_few_parts, _of_many_parts
-from app.factory import MetricsServer
-from app.model.selectors import Selector
+from metrics_apiserver.blueprints.at_once import _asked, _of_few_parts, _of_many_parts
+from metrics_apiserver.factory import MetricsServer
+from metrics_apiserver.model.selectors import Selector
 from tests.conformance import recorded
 from tests.conformance.recorded import Answer
 from tests.conftest import asker

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from werkzeug.test import Client
 
-from app.blueprints import metric_reads
-from app.blueprints.large_answers import Turns
-from app.budget import LARGE_ANSWERS
-from app.errors import ServiceUnavailableError
-from app.factory import MetricsServer
-from app.provider import ExternalMetricValue, Quantity
+from metrics_apiserver.blueprints import metric_reads
+from metrics_apiserver.blueprints.large_answers import Turns
+from metrics_apiserver.budget import LARGE_ANSWERS
+from metrics_apiserver.errors import ServiceUnavailableError
+from metrics_apiserver.factory import MetricsServer
+from metrics_apiserver.provider import ExternalMetricValue, Quantity
 from tests.controlplane.waiting import wait_until
 from tests.dispatch.making import Scripted, instance
 from tests.fakes import NOON

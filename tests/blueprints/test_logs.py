@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from app import logs
-from app.environ import USER
-from app.factory import MetricsServer
+from metrics_apiserver import logs
+from metrics_apiserver.environ import USER
+from metrics_apiserver.factory import MetricsServer
 from tests.conftest import asker
 from tests.fakes import LOGGER
 
@@ -27,7 +27,7 @@ Log = Callable[..., io.StringIO]
 def _log_at() -> Iterator[Log]:
     """Set the process's log up, into a string."""
     root = logging.getLogger()
-    names = ["metrics_apiserver", "app", "providers", "urllib3.connectionpool"]
+    names = ["metrics_apiserver", "metrics_apiserver_providers", "urllib3.connectionpool"]
     before = root.level, list(root.handlers), [logging.getLogger(name).level for name in names]
 
     def configure(verbosity: int, *, as_json: bool = False) -> io.StringIO:

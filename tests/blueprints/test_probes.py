@@ -6,8 +6,8 @@ import pytest
 from flask import Flask
 from werkzeug.test import Client
 
-from app.blueprints import probes
-from app.factory import MetricsServer
+from metrics_apiserver.blueprints import probes
+from metrics_apiserver.factory import MetricsServer
 from tests.fakes import LOGGER
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from app.factory import create_app
-from app.settings import Settings
+from metrics_apiserver.factory import create_app
+from metrics_apiserver.settings import Settings
 from tests.conformance import recorded
 from tests.conformance.recorded import Ask
 from tests.conftest import asker, environ

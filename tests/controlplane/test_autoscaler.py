@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.kube.client import ClusterClient
-from app.kube.config import load_client
+from metrics_apiserver.kube.client import ClusterClient
+from metrics_apiserver.kube.config import load_client
 from tests.controlplane import aggregated
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.waiting import wait_until

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from app.kube.authentication_config import AuthenticationConfigMap
-from app.kube.client import ClusterClient, ClusterError
-from app.kube.config import load_client
-from app.kube.reviews import ReviewedUser, SubjectAccessReviews, TokenReviews
+from metrics_apiserver.kube.authentication_config import AuthenticationConfigMap
+from metrics_apiserver.kube.client import ClusterClient, ClusterError
+from metrics_apiserver.kube.config import load_client
+from metrics_apiserver.kube.reviews import ReviewedUser, SubjectAccessReviews, TokenReviews
 from tests.controlplane.account import account_kubeconfig, account_token, create_account
 from tests.controlplane.credentials import write_token_kubeconfig
 from tests.controlplane.plane import ControlPlane

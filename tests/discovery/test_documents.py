@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.discovery import Documents
-from app.model.metrics import ExternalMetricInfo
+from metrics_apiserver.discovery import Documents
+from metrics_apiserver.model.metrics import ExternalMetricInfo
 from tests.fakes import info
 
 VERSIONS = ["/apis/custom.metrics.k8s.io/v1beta1", "/apis/custom.metrics.k8s.io/v1beta2"]

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from app.discovery import Discovery
-from app.errors import ServiceUnavailableError
-from app.model.metrics import CustomMetricInfo
-from app.telemetry import Telemetry
+from metrics_apiserver.discovery import Discovery
+from metrics_apiserver.errors import ServiceUnavailableError
+from metrics_apiserver.model.metrics import CustomMetricInfo
+from metrics_apiserver.telemetry import Telemetry
 from tests.controlplane.waiting import wait_until
 from tests.fakes import LOGGER, TableProvider, cluster, info
 

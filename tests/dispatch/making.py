@@ -6,13 +6,13 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from app.budget import SharedRoom
-from app.dispatch.instance import Instance
-from app.dispatch.reads import ExternalRead, NameRead, Request, SelectorRead
-from app.dispatch.router import Router
-from app.model import selectors
-from app.model.clock import Clock
-from app.provider import (
+from metrics_apiserver.budget import SharedRoom
+from metrics_apiserver.dispatch.instance import Instance
+from metrics_apiserver.dispatch.reads import ExternalRead, NameRead, Request, SelectorRead
+from metrics_apiserver.dispatch.router import Router
+from metrics_apiserver.model import selectors
+from metrics_apiserver.model.clock import Clock
+from metrics_apiserver.provider import (
     CustomMetricInfo,
     CustomMetricsProvider,
     ExternalMetricInfo,
@@ -25,9 +25,9 @@ from app.provider import (
     Selector,
     metric_value,
 )
-from app.query import parse_custom_metric, parse_external_metric
-from app.settings import PolicySettings, ProviderSettings, Substitute, SubstituteSettings
-from app.telemetry import ProviderMetrics
+from metrics_apiserver.query import parse_custom_metric, parse_external_metric
+from metrics_apiserver.settings import PolicySettings, ProviderSettings, Substitute, SubstituteSettings
+from metrics_apiserver.telemetry import ProviderMetrics
 from tests.fakes import LOGGER, NOON, FakeClock, cluster, info, provider_context
 
 CART = NamespacedName("shop", "cart-0")

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from app.dispatch.breaker import Admission, Breaker
-from app.settings import BreakerSettings
+from metrics_apiserver.dispatch.breaker import Admission, Breaker
+from metrics_apiserver.settings import BreakerSettings
 from tests.fakes import LOGGER, FakeClock
 
 

@@ -8,7 +8,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from app.dispatch.bulkhead import Bulkhead, share_of_threads
+from metrics_apiserver.dispatch.bulkhead import Bulkhead, share_of_threads
 from tests.controlplane.waiting import wait_until
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.dispatch.checking import WrongAnswerError, check_custom, check_external
-from app.model.metrics import ExternalMetricValue
-from app.model.quantity import Quantity
+from metrics_apiserver.dispatch.checking import WrongAnswerError, check_custom, check_external
+from metrics_apiserver.model.metrics import ExternalMetricValue
+from metrics_apiserver.model.quantity import Quantity
 from tests.dispatch.making import series, value_of
 from tests.fakes import NOON
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from app.errors import MetricNotFoundError, NotFoundError, ServiceUnavailableError, StatusError
-from app.provider import NotFiniteError, Quantity
-from app.settings import PolicySettings, SubstituteSettings
-from app.telemetry import ProviderMetrics
+from metrics_apiserver.errors import MetricNotFoundError, NotFoundError, ServiceUnavailableError, StatusError
+from metrics_apiserver.provider import NotFiniteError, Quantity
+from metrics_apiserver.settings import PolicySettings, SubstituteSettings
+from metrics_apiserver.telemetry import ProviderMetrics
 from tests.dispatch.making import (
     EMPTY,
     ERROR,
@@ -107,7 +107,7 @@ def test_failure(path: str, substitute: SubstituteSettings, expected: dict[str, 
 
 def test_clients_own_mistake_is_never_covered_up() -> None:
     """Whatever the policy says of errors."""
-    from app.errors import ForbiddenError
+    from metrics_apiserver.errors import ForbiddenError
 
     assert ask("queue", ForbiddenError("not yours"), PolicySettings(on_error=ZERO)) == (403, "not yours")
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from app.dispatch.router import Router
-from app.errors import MetricNotFoundError, ServiceUnavailableError, StatusError
-from app.model.clock import SystemClock
-from app.provider import ExternalMetricValue, Quantity
-from app.query import parse_external_metric
-from app.settings import BreakerSettings, MatchSettings, PolicySettings
-from app.telemetry import ProviderMetrics
+from metrics_apiserver.dispatch.router import Router
+from metrics_apiserver.errors import MetricNotFoundError, ServiceUnavailableError, StatusError
+from metrics_apiserver.model.clock import SystemClock
+from metrics_apiserver.provider import ExternalMetricValue, Quantity
+from metrics_apiserver.query import parse_external_metric
+from metrics_apiserver.settings import BreakerSettings, MatchSettings, PolicySettings
+from metrics_apiserver.telemetry import ProviderMetrics
 from tests.controlplane.waiting import wait_until
 from tests.dispatch.making import Gate, Scripted, instance, read_external, router, series
 from tests.fakes import NOON, FakeClock

@@ -8,14 +8,19 @@ from typing import Any
 
 import pytest
 
-from app.dispatch.instance import Instance
-from app.dispatch.outcomes import Failed, Nothing
-from app.dispatch.reads import NameRead, Read
-from app.errors import ForbiddenError, MetricNotFoundError, MetricUnavailableError, ServiceUnavailableError
-from app.model import selectors
-from app.model.clock import SystemClock
-from app.provider import ExternalMetricInfo, NamespacedName, UserInfo
-from app.settings import BreakerSettings, MatchSettings, MetricPolicySettings, PolicySettings
+from metrics_apiserver.dispatch.instance import Instance
+from metrics_apiserver.dispatch.outcomes import Failed, Nothing
+from metrics_apiserver.dispatch.reads import NameRead, Read
+from metrics_apiserver.errors import (
+    ForbiddenError,
+    MetricNotFoundError,
+    MetricUnavailableError,
+    ServiceUnavailableError,
+)
+from metrics_apiserver.model import selectors
+from metrics_apiserver.model.clock import SystemClock
+from metrics_apiserver.provider import ExternalMetricInfo, NamespacedName, UserInfo
+from metrics_apiserver.settings import BreakerSettings, MatchSettings, MetricPolicySettings, PolicySettings
 from tests.controlplane.waiting import wait_until
 from tests.dispatch.making import (
     BY_NAME,

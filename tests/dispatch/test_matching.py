@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from app.dispatch.matching import Matcher
-from app.model import selectors
-from app.model.resources import GroupResource
-from app.settings import MatchSettings
+from metrics_apiserver.dispatch.matching import Matcher
+from metrics_apiserver.model import selectors
+from metrics_apiserver.model.resources import GroupResource
+from metrics_apiserver.settings import MatchSettings
 
 PODS, DEPLOYMENTS = GroupResource("pods"), GroupResource("deployments", "apps")
 

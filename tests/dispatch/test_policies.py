@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.dispatch import policies
-from app.dispatch.policies import Policies
-from app.settings import MetricPolicySettings, PolicySettings
+from metrics_apiserver.dispatch import policies
+from metrics_apiserver.dispatch.policies import Policies
+from metrics_apiserver.settings import MetricPolicySettings, PolicySettings
 
 OWN, SLOW, ANY = PolicySettings(timeout=1), PolicySettings(timeout=5), PolicySettings(timeout=9)
 ROWS = (MetricPolicySettings(("slow-*", "queue-[0-9]"), SLOW), MetricPolicySettings(("*-depth",), ANY))

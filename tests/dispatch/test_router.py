@@ -7,21 +7,21 @@ from typing import Any
 
 import pytest
 
-from app.dispatch.instance import Instance
-from app.dispatch.router import Router
-from app.errors import (
+from metrics_apiserver.dispatch.instance import Instance
+from metrics_apiserver.dispatch.router import Router
+from metrics_apiserver.errors import (
     BadGatewayError,
     MetricNotFoundError,
     NotFoundError,
     ResourceNotFoundError,
     ServiceUnavailableError,
 )
-from app.model.metrics import ExternalMetricInfo
-from app.model.quantity import Quantity
-from app.model.resources import GroupResource, NamespacedName
-from app.provider import UserInfo
-from app.query import parse_custom_metric, parse_external_metric
-from app.settings import MatchSettings, PolicySettings
+from metrics_apiserver.model.metrics import ExternalMetricInfo
+from metrics_apiserver.model.quantity import Quantity
+from metrics_apiserver.model.resources import GroupResource, NamespacedName
+from metrics_apiserver.provider import UserInfo
+from metrics_apiserver.query import parse_custom_metric, parse_external_metric
+from metrics_apiserver.settings import MatchSettings, PolicySettings
 from tests.dispatch.making import SEVEN, ZERO, Gate, Scripted, instance, last, read_external, series
 from tests.dispatch.making import router as router_of
 from tests.fakes import TableProvider

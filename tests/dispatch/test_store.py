@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.dispatch.outcomes import Answer, MissingReason, Nothing
-from app.dispatch.store import AnswerStore
+from metrics_apiserver.dispatch.outcomes import Answer, MissingReason, Nothing
+from metrics_apiserver.dispatch.store import AnswerStore
 from tests.dispatch.making import series
 from tests.fakes import NOON, FakeClock
 

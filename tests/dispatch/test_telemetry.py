@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.errors import GatewayTimeoutError, ServiceUnavailableError
-from app.settings import BreakerSettings, PolicySettings
-from app.telemetry import ProviderMetrics
+from metrics_apiserver.errors import GatewayTimeoutError, ServiceUnavailableError
+from metrics_apiserver.settings import BreakerSettings, PolicySettings
+from metrics_apiserver.telemetry import ProviderMetrics
 from tests.controlplane.waiting import wait_until
 from tests.dispatch.making import OF_QUEUE, ZERO, Gate, Scripted, instance, read_external, request, router, series
 from tests.fakes import NOON, FakeClock

@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from app.dispatch.instance import Instance
-from app.dispatch.router import Router
-from app.errors import GatewayTimeoutError, RequestTooLargeError, ServiceUnavailableError
-from app.model.clock import SystemClock
-from app.provider import (
+from metrics_apiserver.dispatch.instance import Instance
+from metrics_apiserver.dispatch.router import Router
+from metrics_apiserver.errors import GatewayTimeoutError, RequestTooLargeError, ServiceUnavailableError
+from metrics_apiserver.model.clock import SystemClock
+from metrics_apiserver.provider import (
     CustomMetricInfo,
     ExternalMetricInfo,
     NamespacedName,
     Quantity,
     WritableMetrics,
 )
-from app.settings import PolicySettings
+from metrics_apiserver.settings import PolicySettings
 from tests.controlplane.waiting import wait_until
 from tests.dispatch.making import CART, Gate, Scripted, instance, router, series
 from tests.fakes import info

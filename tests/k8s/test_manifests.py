@@ -15,9 +15,9 @@ import yaml
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from app import registry
-from app.cli import main
-from app.settings import Settings
+from metrics_apiserver import registry
+from metrics_apiserver.cli import main
+from metrics_apiserver.settings import Settings
 from tests.k8s.checkout import Checkout, find, the
 from tests.packaging.pages import ROOT
 
@@ -130,7 +130,7 @@ def test_stop_has_the_time_it_needs(pod: dict[str, Any], container: dict[str, An
 
     def graceful_timeout(delay: str) -> int:
         environ = {"PATH": os.environ["PATH"], "METRICS_APISERVER_SHUTDOWN_DELAY_DURATION": delay}
-        printing = "from app.serving import config; print(config.graceful_timeout)"
+        printing = "from metrics_apiserver.serving import config; print(config.graceful_timeout)"
         command = [sys.executable, "-P", "-c", printing]
         done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from app.kube.client import ClusterClient, ClusterError
-from app.kube.config import load_client
-from app.kube.listing import list_objects
-from app.kube.reviews import SubjectAccessReviews, TokenReviews
-from app.kube.watch import Watch
+from metrics_apiserver.kube.client import ClusterClient, ClusterError
+from metrics_apiserver.kube.config import load_client
+from metrics_apiserver.kube.listing import list_objects
+from metrics_apiserver.kube.reviews import SubjectAccessReviews, TokenReviews
+from metrics_apiserver.kube.watch import Watch
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.waiting import wait_until
 from tests.k8s.checkout import Checkout, account_kubeconfig, the

@@ -16,8 +16,8 @@ import pytest
 import yaml
 from kubernetes.client import ApiClient
 
-from app.kube.client import ClusterClient
-from app.kube.config import load_client
+from metrics_apiserver.kube.client import ClusterClient
+from metrics_apiserver.kube.config import load_client
 from tests.kube.raw import Peer, RawCluster
 
 HERE = Path(__file__).parent

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
-from app.kube.authentication_config import AuthenticationConfigMap
-from app.kube.cache import CachePolicy
-from app.kube.client import ClusterClient
+from metrics_apiserver.kube.authentication_config import AuthenticationConfigMap
+from metrics_apiserver.kube.cache import CachePolicy
+from metrics_apiserver.kube.client import ClusterClient
 from tests.controlplane.waiting import wait_until
 from tests.kube.conftest import FakeCluster
 

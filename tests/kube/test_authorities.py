@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from app.kube.authorities import authority_problems, parse_authorities, read_authorities
-from app.settings import AuthenticationSettings
+from metrics_apiserver.kube.authorities import authority_problems, parse_authorities, read_authorities
+from metrics_apiserver.settings import AuthenticationSettings
 from tests.controlplane.certificates import Authority
 
 ONE, TWO = Authority("one"), Authority("two")

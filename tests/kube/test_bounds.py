@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from app.bounded_http import Bounds
-from app.kube.client import ClusterClient, ClusterError
-from app.kube.listing import list_objects
-from app.kube.watch import Bookmarks, Watch
+from metrics_apiserver.bounded_http import Bounds
+from metrics_apiserver.kube.client import ClusterClient, ClusterError
+from metrics_apiserver.kube.listing import list_objects
+from metrics_apiserver.kube.watch import Bookmarks, Watch
 from tests.kube.conftest import FakeCluster, MakeRaw
 from tests.kube.raw import Peer, RawCluster, ask, sends
 
@@ -58,10 +58,10 @@ Ask = Callable[[ClusterClient], object]
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have every request be short, as these tests wait for its end."""
-    monkeypatch.setattr("app.kube.client._HEAD_SECONDS", SHORT)
-    monkeypatch.setattr("app.kube.client._GET_SECONDS", 2 * SHORT)
-    monkeypatch.setattr("app.kube.client._EVENT_SECONDS", SHORT)
-    monkeypatch.setattr("app.kube.watch._GRACE_SECONDS", SHORT)
+    monkeypatch.setattr("metrics_apiserver.kube.client._HEAD_SECONDS", SHORT)
+    monkeypatch.setattr("metrics_apiserver.kube.client._GET_SECONDS", 2 * SHORT)
+    monkeypatch.setattr("metrics_apiserver.kube.client._EVENT_SECONDS", SHORT)
+    monkeypatch.setattr("metrics_apiserver.kube.watch._GRACE_SECONDS", SHORT)
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_every_request_ends_in_time(raw: MakeRaw, ask: Ask, peer: Peer) -> None:
 def test_every_answer_ends_in_size(raw: MakeRaw, ask: Ask, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much comes, and however fast: neither is it read nor does it stay in memory."""
     for name in ("_HEAD_SECONDS", "_GET_SECONDS", "_EVENT_SECONDS"):
-        monkeypatch.setattr(f"app.kube.client.{name}", 60.0)
-    monkeypatch.setattr("app.kube.watch._GRACE_SECONDS", 60.0)
+        monkeypatch.setattr(f"metrics_apiserver.kube.client.{name}", 60.0)
+    monkeypatch.setattr("metrics_apiserver.kube.watch._GRACE_SECONDS", 60.0)
     cluster, client = raw(peer)
     tracemalloc.start()
     try:
@@ -169,7 +169,7 @@ def test_a_watch_of_many_events_has_more_bytes_than_one_of_them_may_have(
     raw: MakeRaw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bound is of each event, not of all."""
-    monkeypatch.setattr("app.kube.client._MOST_OF_EVENT", 256 * 1024)
+    monkeypatch.setattr("metrics_apiserver.kube.client._MOST_OF_EVENT", 256 * 1024)
     _, client = raw(events(0, text=BOOKMARK))
     with Watch(client, "/x", version="1", seconds=600) as opened:
         found = iter(opened)
@@ -184,7 +184,7 @@ def test_an_event_that_does_not_come_to_its_end_ends_the_watch(
     raw: MakeRaw, monkeypatch: pytest.MonkeyPatch, drip: bytes
 ) -> None:
     """Long before the watch's own time: what it should tell is not told."""
-    monkeypatch.setattr("app.kube.watch._GRACE_SECONDS", 60.0)
+    monkeypatch.setattr("metrics_apiserver.kube.watch._GRACE_SECONDS", 60.0)
     first = b"%x\r\n%b\r\n" % (len(BOOKMARK), BOOKMARK)
     _, client = raw(sends(CHUNKED + first, b"%x\r\n%b\r\n" % (len(drip), drip), pause=PAUSE))
     begun = time.monotonic()
@@ -195,7 +195,7 @@ def test_an_event_that_does_not_come_to_its_end_ends_the_watch(
 
 def test_silence_after_a_bookmark_ends_the_watch(raw: MakeRaw, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bookmarks come once a minute from whoever sends them at all: three that are missing mean that it is gone."""
-    monkeypatch.setattr("app.kube.watch._QUIET_SECONDS", SHORT)
+    monkeypatch.setattr("metrics_apiserver.kube.watch._QUIET_SECONDS", SHORT)
     _, client = raw(sends(CHUNKED + b"%x\r\n%b\r\n" % (len(BOOKMARK), BOOKMARK)))
     begun = time.monotonic()
     with Watch(client, "/x", version="1", seconds=600) as opened, pytest.raises(ClusterError, match="timed out"):
@@ -205,7 +205,7 @@ def test_silence_after_a_bookmark_ends_the_watch(raw: MakeRaw, monkeypatch: pyte
 
 def test_a_watch_that_never_sent_a_bookmark_may_be_silent(raw: MakeRaw, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some aggregated servers send none."""
-    monkeypatch.setattr("app.kube.watch._QUIET_SECONDS", 0.001)
+    monkeypatch.setattr("metrics_apiserver.kube.watch._QUIET_SECONDS", 0.001)
     added = BOOKMARK.replace(b"BOOKMARK", b"ADDED")
     _, client = raw(events(5 * PAUSE, text=added))
     with Watch(client, "/x", version="1", seconds=600) as opened:
@@ -217,7 +217,7 @@ def test_silence_from_the_beginning_is_an_end_until_bookmarks_are_known(
     raw: MakeRaw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server without bookmarks is asked again, and not called stale; one that has sent some is gone."""
-    monkeypatch.setattr("app.kube.watch._QUIET_SECONDS", SHORT)
+    monkeypatch.setattr("metrics_apiserver.kube.watch._QUIET_SECONDS", SHORT)
     bookmarks = Bookmarks()
 
     def silent(connection: socket.socket, _cluster: RawCluster) -> None:
@@ -241,7 +241,7 @@ def test_silence_from_the_beginning_is_an_end_until_bookmarks_are_known(
 
 
 def test_half_an_event_is_no_silence(raw: MakeRaw, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.kube.watch._QUIET_SECONDS", SHORT)
+    monkeypatch.setattr("metrics_apiserver.kube.watch._QUIET_SECONDS", SHORT)
     _, client = raw(sends(CHUNKED + b'8\r\n{"type":\r\n'))
     opened = Watch(client, "/x", version="1", seconds=600, bookmarks=Bookmarks())
     with opened, pytest.raises(ClusterError, match="timed out"):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.kube.client import ClusterClient, ClusterError
-from app.kube.config import load_client
+from metrics_apiserver.kube.client import ClusterClient, ClusterError
+from metrics_apiserver.kube.config import load_client
 from tests.kube.conftest import FakeCluster
 
 

@@ -13,12 +13,12 @@ import pytest
 import yaml
 from kubernetes.client import ApiClient
 
-from app.errors import ResourceNotFoundError, ServiceUnavailableError
-from app.kube.cluster import Cluster
-from app.kube.config import load_client
-from app.kube.limits import TokenBucket
-from app.model import selectors
-from app.model.resources import GroupResource, NamespacedName
+from metrics_apiserver.errors import ResourceNotFoundError, ServiceUnavailableError
+from metrics_apiserver.kube.cluster import Cluster
+from metrics_apiserver.kube.config import load_client
+from metrics_apiserver.kube.limits import TokenBucket
+from metrics_apiserver.model import selectors
+from metrics_apiserver.model.resources import GroupResource, NamespacedName
 from tests.controlplane.waiting import wait_until
 from tests.kube.conftest import FakeCluster
 
@@ -123,7 +123,7 @@ def test_a_mistake_of_ours_is_logged_and_does_not_end_the_thread(
     serve(fake_cluster, tries)
     cluster = Cluster(api, logger=LOGGER, interval=0.01, retry=0.01)
     with monkeypatch.context() as broken:
-        broken.setattr("app.kube.discovery.ResourceTable", lambda _: 1 / 0)
+        broken.setattr("metrics_apiserver.kube.discovery.ResourceTable", lambda _: 1 / 0)
         cluster.start()
         tries.wait_for(2)
         assert "internal error" in str(cluster.check())

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings, SettingsError
-from app.settings.durations import Duration
+from metrics_apiserver.settings import Settings, SettingsError
+from metrics_apiserver.settings.durations import Duration
 from tests.conftest import environ
 
 

@@ -12,10 +12,10 @@ import pytest
 import yaml
 from kubernetes.config import incluster_config
 
-from app.bounded_http import bounds_of
-from app.kube.client import ClusterClient
-from app.kube.config import ClusterConfigError, load_client
-from app.settings import in_cluster
+from metrics_apiserver.bounded_http import bounds_of
+from metrics_apiserver.kube.client import ClusterClient
+from metrics_apiserver.kube.config import ClusterConfigError, load_client
+from metrics_apiserver.settings import in_cluster
 from tests.kube.conftest import FakeCluster
 
 POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from app.kube.client import ClusterClient, ClusterError
-from app.kube.discovery import ResourceReader
-from app.kube.restmapper import ResourceTable
-from app.kube.standard import standard_resources
+from metrics_apiserver.kube.client import ClusterClient, ClusterError
+from metrics_apiserver.kube.discovery import ResourceReader
+from metrics_apiserver.kube.restmapper import ResourceTable
+from metrics_apiserver.kube.standard import standard_resources
 from tests.kube.conftest import FakeCluster
 
 LOGGER = logging.getLogger("tests.discovery")

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient
 
-from app.factory import MetricsServer, create_app
-from app.kube.authentication_config import AuthenticationConfigMap
-from app.kube.cache import CachePolicy
-from app.kube.cluster import Cluster
-from app.kube.objects import ClusterObjects
-from app.settings import Settings
-from app.staleness import Following
+from metrics_apiserver.factory import MetricsServer, create_app
+from metrics_apiserver.kube.authentication_config import AuthenticationConfigMap
+from metrics_apiserver.kube.cache import CachePolicy
+from metrics_apiserver.kube.cluster import Cluster
+from metrics_apiserver.kube.objects import ClusterObjects
+from metrics_apiserver.settings import Settings
+from metrics_apiserver.staleness import Following
 from tests.auth.conftest import Reviewing, asker, write_kubeconfig
 from tests.conftest import environ
 from tests.controlplane.waiting import wait_until
@@ -122,9 +122,9 @@ def test_silent_watches_are_opened_anew_and_what_they_follow_is_not_stale(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Of a server that sends no bookmarks only another watch tells that it is there."""
-    monkeypatch.setattr("app.kube.watch._QUIET_SECONDS", 0.1)
-    monkeypatch.setattr("app.kube.cache._SHORT_SECONDS", 0.05)
-    monkeypatch.setattr("app.kube.authentication_config._SHORT_SECONDS", 0.05)
+    monkeypatch.setattr("metrics_apiserver.kube.watch._QUIET_SECONDS", 0.1)
+    monkeypatch.setattr("metrics_apiserver.kube.cache._SHORT_SECONDS", 0.05)
+    monkeypatch.setattr("metrics_apiserver.kube.authentication_config._SHORT_SECONDS", 0.05)
     following = Following(clock.monotonic, LOGGER)
     path = "/api/v1/namespaces/kube-system/configmaps"
     fake_cluster.answer("/api/v1/pods", page("a/1"))

@@ -11,14 +11,14 @@ from typing import Any
 import orjson
 import pytest
 
-from app.errors import ServiceUnavailableError
-from app.kube.cache import CachePolicy
-from app.kube.client import ClusterClient, ClusterError
-from app.kube.kept import NoRoomError, Share
-from app.kube.listing import list_objects
-from app.kube.objects import ClusterObjects
-from app.kube.store import ObjectStore
-from app.model import selectors
+from metrics_apiserver.errors import ServiceUnavailableError
+from metrics_apiserver.kube.cache import CachePolicy
+from metrics_apiserver.kube.client import ClusterClient, ClusterError
+from metrics_apiserver.kube.kept import NoRoomError, Share
+from metrics_apiserver.kube.listing import list_objects
+from metrics_apiserver.kube.objects import ClusterObjects
+from metrics_apiserver.kube.store import ObjectStore
+from metrics_apiserver.model import selectors
 from tests.controlplane.waiting import wait_until
 from tests.fakes import LOGGER
 from tests.kube.conftest import FakeCluster

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from app.kube.limits import TokenBucket
+from metrics_apiserver.kube.limits import TokenBucket
 
 
 class Seconds:

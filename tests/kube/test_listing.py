@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.kube.client import ClusterClient, ClusterError
-from app.kube.listing import ListBounds, list_objects
+from metrics_apiserver.kube.client import ClusterClient, ClusterError
+from metrics_apiserver.kube.listing import ListBounds, list_objects
 from tests.kube.conftest import FakeCluster
 
 PODS = "/api/v1/pods"

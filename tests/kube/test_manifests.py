@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.kube import manifests
-from app.kube.manifests import ObjectsError, load_objects, parse_objects
+from metrics_apiserver.kube import manifests
+from metrics_apiserver.kube.manifests import ObjectsError, load_objects, parse_objects
 
 POD = "{apiVersion: v1, kind: Pod, metadata: {name: a}}"
 

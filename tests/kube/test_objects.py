@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from app.budget import Room
-from app.errors import ServiceUnavailableError
-from app.kube.cache import CachePolicy
-from app.kube.client import ClusterClient
-from app.kube.objects import ClusterObjects
-from app.kube.standard import standard_resources
-from app.model import selectors
-from app.model.resources import GroupResource
+from metrics_apiserver.budget import Room
+from metrics_apiserver.errors import ServiceUnavailableError
+from metrics_apiserver.kube.cache import CachePolicy
+from metrics_apiserver.kube.client import ClusterClient
+from metrics_apiserver.kube.objects import ClusterObjects
+from metrics_apiserver.kube.standard import standard_resources
+from metrics_apiserver.model import selectors
+from metrics_apiserver.model.resources import GroupResource
 from tests.controlplane.waiting import wait_until
 from tests.kube.conftest import FakeCluster, FakeWatch
 
@@ -427,7 +427,7 @@ def test_a_mistake_of_ours_is_logged_and_does_not_end_the_cache(
 ) -> None:
     fake_cluster.answer(PODS, page("a/1"))
     with monkeypatch.context() as broken:
-        broken.setattr("app.kube.cache.list_objects", lambda *_: 1 / 0)
+        broken.setattr("metrics_apiserver.kube.cache.list_objects", lambda *_: 1 / 0)
         objects = make()
         with pytest.raises(
             ServiceUnavailableError, check=lambda error: error.cause == "an internal error, which the log has"

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from app.kube.authentication_config import AuthenticationConfigMap
-from app.kube.cache import CachePolicy
-from app.kube.client import ClusterClient, ClusterError
-from app.kube.discovery import ResourceReader
-from app.kube.objects import ClusterObjects
-from app.kube.refresher import Refresher
+from metrics_apiserver.kube.authentication_config import AuthenticationConfigMap
+from metrics_apiserver.kube.cache import CachePolicy
+from metrics_apiserver.kube.client import ClusterClient, ClusterError
+from metrics_apiserver.kube.discovery import ResourceReader
+from metrics_apiserver.kube.objects import ClusterObjects
+from metrics_apiserver.kube.refresher import Refresher
 from tests.controlplane.waiting import wait_until
 from tests.kube.conftest import FakeCluster, FakeWatch
 from tests.kube.test_objects import event, names, page
@@ -149,7 +149,7 @@ def test_what_is_asked_of_discovery_ends_in_all(
     client: ClusterClient, fake_cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hundred group versions, each of which takes its time: that is one reading, with one deadline."""
-    monkeypatch.setattr("app.kube.discovery._SECONDS", 0.2)
+    monkeypatch.setattr("metrics_apiserver.kube.discovery._SECONDS", 0.2)
     groups = [{"name": f"g{number}.example", "versions": [{"version": "v1"}]} for number in range(1000)]
     fake_cluster.answer("/api", {"versions": ["v1"]})
     fake_cluster.answer("/api/v1", {"resources": []})

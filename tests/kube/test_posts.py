@@ -10,8 +10,8 @@ from http import HTTPStatus
 import pytest
 from kubernetes.client import ApiClient
 
-from app.kube.client import ClusterClient, ClusterError
-from app.kube.limits import TokenBucket
+from metrics_apiserver.kube.client import ClusterClient, ClusterError
+from metrics_apiserver.kube.limits import TokenBucket
 from tests.kube.conftest import FakeCluster, MakeRaw
 from tests.kube.raw import Peer, RawCluster, ask
 

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.budget import Room
-from app.kube.refresher import Refresher
+from metrics_apiserver.budget import Room
+from metrics_apiserver.kube.refresher import Refresher
 from tests.controlplane.waiting import wait_until
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.errors import ResourceNotFoundError, ServiceUnavailableError
-from app.kube.restmapper import ClusterMapper, ResourceTable
-from app.model.resources import GroupResource, GroupVersionResource, RESTMapping
+from metrics_apiserver.errors import ResourceNotFoundError, ServiceUnavailableError
+from metrics_apiserver.kube.restmapper import ClusterMapper, ResourceTable
+from metrics_apiserver.model.resources import GroupResource, GroupVersionResource, RESTMapping
 
 
 def mapping(name: str, kind: str, *, singular: str = "", namespaced: bool = True) -> RESTMapping:

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from app.kube.client import ClusterClient, ClusterError
-from app.kube.reviews import Review, ReviewedUser, SubjectAccessReviews, TokenReviews
+from metrics_apiserver.kube.client import ClusterClient, ClusterError
+from metrics_apiserver.kube.reviews import Review, ReviewedUser, SubjectAccessReviews, TokenReviews
 from tests.kube.conftest import FakeCluster
 
 TOKENS = "/apis/authentication.k8s.io/v1/tokenreviews"

@@ -12,19 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.bounded_http import Bounds
-from app.kube.authentication_config import AuthenticationConfigMap
-from app.kube.cache import CachePolicy
-from app.kube.client import ClusterClient, ClusterError, _refusal
-from app.kube.discovery import ResourceReader
-from app.kube.listing import list_objects
-from app.kube.objects import ClusterObjects
-from app.kube.reviews import SubjectAccessReviews, TokenReviews
-from app.kube.shapes import ShapeError
-from app.kube.store import ObjectStore
-from app.kube.watch import Watch
-from app.model import selectors
-from app.model.resources import GroupResource
+from metrics_apiserver.bounded_http import Bounds
+from metrics_apiserver.kube.authentication_config import AuthenticationConfigMap
+from metrics_apiserver.kube.cache import CachePolicy
+from metrics_apiserver.kube.client import ClusterClient, ClusterError, _refusal
+from metrics_apiserver.kube.discovery import ResourceReader
+from metrics_apiserver.kube.listing import list_objects
+from metrics_apiserver.kube.objects import ClusterObjects
+from metrics_apiserver.kube.reviews import SubjectAccessReviews, TokenReviews
+from metrics_apiserver.kube.shapes import ShapeError
+from metrics_apiserver.kube.store import ObjectStore
+from metrics_apiserver.kube.watch import Watch
+from metrics_apiserver.model import selectors
+from metrics_apiserver.model.resources import GroupResource
 from tests.kube.conftest import FakeCluster, FakeWatch
 from tests.kube.test_objects import names, wait_for
 

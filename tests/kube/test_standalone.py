@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from app.kube.manifests import load_objects
-from app.kube.standalone import StandaloneCluster
-from app.model import selectors
-from app.model.resources import GroupResource
+from metrics_apiserver.kube.manifests import load_objects
+from metrics_apiserver.kube.standalone import StandaloneCluster
+from metrics_apiserver.model import selectors
+from metrics_apiserver.model.resources import GroupResource
 
 CLUSTER = Path(__file__).parents[1] / "conformance" / "cluster.yaml"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.kube.standard import standard_resources
+from metrics_apiserver.kube.standard import standard_resources
 
 
 def test_the_standard_kinds_are_those_of_the_recorded_cluster(recorded_discovery: dict[str, Any]) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from app.kube.store import ObjectStore
-from app.model import selectors
-from app.model.resources import NamespacedName
+from metrics_apiserver.kube.store import ObjectStore
+from metrics_apiserver.model import selectors
+from metrics_apiserver.model.resources import NamespacedName
 
 
 def metadata(name: str, **labels: str) -> dict[str, Any]:

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient
 
-from app.budget import CLUSTER, Room
-from app.errors import ServiceUnavailableError
-from app.kube.cache import CachePolicy
-from app.kube.client import ClusterClient
-from app.kube.cluster import Cluster
-from app.kube.limits import TokenBucket
-from app.kube.objects import ClusterObjects
-from app.model.resources import GroupResource
+from metrics_apiserver.budget import CLUSTER, Room
+from metrics_apiserver.errors import ServiceUnavailableError
+from metrics_apiserver.kube.cache import CachePolicy
+from metrics_apiserver.kube.client import ClusterClient
+from metrics_apiserver.kube.cluster import Cluster
+from metrics_apiserver.kube.limits import TokenBucket
+from metrics_apiserver.kube.objects import ClusterObjects
+from metrics_apiserver.model.resources import GroupResource
 from tests.controlplane.waiting import wait_until
 from tests.kube.conftest import FakeCluster
 from tests.kube.test_objects import names, page

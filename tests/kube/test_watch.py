@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from app.kube.client import ClusterClient, ClusterError
-from app.kube.watch import Watch
+from metrics_apiserver.kube.client import ClusterClient, ClusterError
+from metrics_apiserver.kube.watch import Watch
 from tests.kube.conftest import FakeCluster, FakeWatch
 
 PATH = "/api/v1/pods"
@@ -123,7 +123,7 @@ def test_a_refusal_is_an_error_at_once(client: ClusterClient, sent: FakeWatch) -
 def test_silence_ends_a_watch_whose_time_is_over(
     client: ClusterClient, sent: FakeWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.kube.watch._GRACE_SECONDS", 0.0)
+    monkeypatch.setattr("metrics_apiserver.kube.watch._GRACE_SECONDS", 0.0)
     with Watch(client, PATH, version="7", seconds=0.05) as watch, pytest.raises(ClusterError, match="timed out"):
         list(watch)
 

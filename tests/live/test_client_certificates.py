@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from app.serving.tls import CERTIFICATE_BYTES
+from metrics_apiserver.serving.tls import CERTIFICATE_BYTES
 from tests.auth.conftest import Reviewing, write_kubeconfig
 from tests.controlplane.waiting import wait_until
 from tests.live.server import LiveServer

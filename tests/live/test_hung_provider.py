@@ -11,7 +11,7 @@ from tests.live.server import LiveServer
 API = "/apis/external.metrics.k8s.io/v1beta1/namespaces/default"
 PROVIDER = """
 import threading
-from app.provider import ExternalMetricsProvider
+from metrics_apiserver.provider import ExternalMetricsProvider
 
 class Hung(ExternalMetricsProvider):
     def get_external_metric(self, ctx, namespace, metric_selector, info):

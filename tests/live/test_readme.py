@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from app.model.selectors import EVERYTHING
-from app.provider import ExternalMetricInfo, MetricNotFoundError, NamespacedName
+from metrics_apiserver.model.selectors import EVERYTHING
+from metrics_apiserver.provider import ExternalMetricInfo, MetricNotFoundError, NamespacedName
 from tests.controlplane.waiting import wait_until
 from tests.fakes import info, provider_context, request_context
 from tests.live.server import LiveServer

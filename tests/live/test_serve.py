@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from OpenSSL import SSL
 
-from app.model.quantity import Quantity
+from metrics_apiserver.model.quantity import Quantity
 from tests.controlplane.waiting import wait_until
 from tests.live.server import COMMAND, LiveServer, send
 
@@ -96,7 +96,7 @@ def test_provider_that_cannot_be_built_ends_with_boot_code_three(tmp_path: Path)
         "[metrics_apiserver.providers]\nfailing = failing_provider:Failing\n", encoding="utf-8"
     )
     (tmp_path / "failing_provider.py").write_text(
-        "from app.provider import CustomMetricsProvider\n"
+        "from metrics_apiserver.provider import CustomMetricsProvider\n"
         "class Failing(CustomMetricsProvider):\n"
         "    def __init__(self, context, options):\n"
         "        raise ConnectionError('the backend said no')\n"

@@ -21,7 +21,7 @@ API = "/apis/external.metrics.k8s.io/v1beta1/namespaces/default"
 # What it does depends on the metric: `held` waits for a file, `hung` for ever. It notes in files what was called.
 PROVIDER = """
 import datetime, os, pathlib, threading, time
-from app.provider import ExternalMetricsProvider, ExternalMetricValue, Quantity
+from metrics_apiserver.provider import ExternalMetricsProvider, ExternalMetricValue, Quantity
 
 FOLDER = pathlib.Path(os.environ["TEST_FOLDER"])
 

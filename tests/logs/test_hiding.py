@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client
 
-from app import logs
-from app.factory import MetricsServer, create_app
-from app.logs import hide_secrets, shown_body, shown_headers, shown_target
-from app.settings import Settings
+from metrics_apiserver import logs
+from metrics_apiserver.factory import MetricsServer, create_app
+from metrics_apiserver.logs import hide_secrets, shown_body, shown_headers, shown_target
+from metrics_apiserver.settings import Settings
 from tests.conformance.recorded import CLUSTER_YAML
 from tests.conftest import asker, environ
 
@@ -164,7 +164,7 @@ def _server() -> Iterator[MetricsServer]:
 def logged(server: MetricsServer, asked: Asked, verbosity: int, *, as_json: bool) -> str:
     """Ask in a process whose log is set up so, and give what it says."""
     root = logging.getLogger()
-    names = ["metrics_apiserver", "app", "providers", "urllib3.connectionpool"]
+    names = ["metrics_apiserver", "metrics_apiserver_providers", "urllib3.connectionpool"]
     before = root.level, list(root.handlers), [logging.getLogger(name).level for name in names]
     stream = io.StringIO()
     logs.configure(verbosity=verbosity, as_json=as_json, stream=stream)

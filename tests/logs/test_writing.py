@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from app.logs import writing
-from app.logs.writing import LineWriter
+from metrics_apiserver.logs import writing
+from metrics_apiserver.logs.writing import LineWriter
 from tests.controlplane.waiting import wait_until
 
 PROJECT = Path(__file__).parents[2]
@@ -293,7 +293,8 @@ def test_handler_of_a_signal_may_log_while_its_thread_does(make: Callable[[int],
 
 def run(program: str, *, code: int = 0) -> str:
     """Run a program whose log nobody may lose; give its stderr."""
-    start = "import logging, os, sys, threading\nfrom app import logs\nlogs.configure(verbosity=2, as_json=False)\n"
+    start = "import logging, os, sys, threading\nfrom metrics_apiserver import logs\n"
+    start += "logs.configure(verbosity=2, as_json=False)\n"
     start += "log = logging.getLogger('metrics_apiserver')\n"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", start + program],
@@ -336,7 +337,7 @@ def test_lines_of_two_processes_are_not_mixed_up() -> None:
     """However long they are, in a pipe that takes a little at a time."""
     out, into = os.pipe()
     program = (
-        "import logging, os\nfrom app import logs\nlogs.configure(verbosity=2, as_json=True)\n"
+        "import logging, os\nfrom metrics_apiserver import logs\nlogs.configure(verbosity=2, as_json=True)\n"
         "log, child = logging.getLogger('metrics_apiserver'), os.fork()\n"
         "for length in range(0, 40_000, 500): log.info('x' * length)\n"
         "if child: os.waitpid(child, 0)\n"
@@ -353,7 +354,7 @@ def test_process_whose_log_nobody_reads_ends() -> None:
     """With its own code, in about a second or two."""
     out, into = os.pipe()
     program = (
-        "import logging, sys\nfrom app import logs\nlogs.configure(verbosity=2, as_json=False)\n"
+        "import logging, sys\nfrom metrics_apiserver import logs\nlogs.configure(verbosity=2, as_json=False)\n"
         "for _ in range(20_000): logging.getLogger('metrics_apiserver').info('x' * 200)\nsys.exit(5)\n"
     )
     try:
@@ -377,7 +378,7 @@ def test_line_about_dropped_lines_has_the_form_of_the_log() -> None:
     """JSON where JSON is wanted."""
     out, into = os.pipe()
     program = (
-        "import logging, sys\nfrom app import logs\nlogs.configure(verbosity=2, as_json=True)\n"
+        "import logging, sys\nfrom metrics_apiserver import logs\nlogs.configure(verbosity=2, as_json=True)\n"
         "while not logs.dropped_lines(): logging.getLogger('metrics_apiserver').info('x' * 2000)\n"
         "print('full', flush=True)\nsys.stdin.read()\n"
     )

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.model.quantity import Format, NotFiniteError, Quantity, QuantityError
+from metrics_apiserver.model.quantity import Format, NotFiniteError, Quantity, QuantityError
 
 VECTORS = json.loads((Path(__file__).parents[1] / "conformance" / "vectors.json").read_text("utf-8"))["quantities"]
 GOOD = [vector for vector in VECTORS if "error" not in vector]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.model.labels import validate_label_key, validate_label_value
-from app.model.selectors import (
+from metrics_apiserver.model.labels import validate_label_key, validate_label_value
+from metrics_apiserver.model.selectors import (
     EVERYTHING,
     LabelSelector,
     LabelSelectorRequirement,

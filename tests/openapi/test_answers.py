@@ -10,7 +10,7 @@ import pytest
 from openapi_schema_validator import OAS30Validator
 from werkzeug.test import Client
 
-from app.schemas.table import API_VERSIONS
+from metrics_apiserver.schemas.table import API_VERSIONS
 from tests.conformance.recorded import CASES
 from tests.conftest import asker
 

@@ -11,9 +11,9 @@ from typing import Any
 import openapi_spec_validator
 import pytest
 
-from app.openapi import OpenAPIDocuments
-from app.openapi.documents import digest
-from app.schemas.table import API_VERSIONS
+from metrics_apiserver.openapi import OpenAPIDocuments
+from metrics_apiserver.openapi.documents import digest
+from metrics_apiserver.schemas.table import API_VERSIONS
 
 DOCUMENTS = OpenAPIDocuments.of("1.2.3")
 V2: dict[str, Any] = json.loads(DOCUMENTS.v2)

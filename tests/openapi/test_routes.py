@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from app.schemas.table import API_VERSIONS
+from metrics_apiserver.schemas.table import API_VERSIONS
 
 V3 = "/openapi/v3/apis/custom.metrics.k8s.io/v1beta2"
 PATHS = ["/openapi/v2", "/openapi/v3", V3]

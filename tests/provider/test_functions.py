@@ -18,17 +18,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import app.provider.functions
-from app.provider import GroupResource, Quantity
-from app.provider.functions import NAMESPACE_ALL, NAMESPACE_DEFAULT, Metrics, Registration, Value, every
-from app.provider.functions.values import parse_label_set
+import metrics_apiserver.provider.functions
+from metrics_apiserver.provider import GroupResource, Quantity
+from metrics_apiserver.provider.functions import NAMESPACE_ALL, NAMESPACE_DEFAULT, Metrics, Registration, Value, every
+from metrics_apiserver.provider.functions.values import parse_label_set
 
 
 def nothing() -> None:
     return None
 
 
-def declared(function: Callable[..., Any] = nothing, **keywords: Any) -> app.provider.functions.Declaration:
+def declared(
+    function: Callable[..., Any] = nothing, **keywords: Any
+) -> metrics_apiserver.provider.functions.Declaration:
     metrics = Metrics()
     metrics.external("depth", **keywords)(function)
     return metrics.registrations[0].declaration
@@ -36,8 +38,8 @@ def declared(function: Callable[..., Any] = nothing, **keywords: Any) -> app.pro
 
 def test_exported_names_are_sorted_and_there() -> None:
     """What an author may import is exactly this list."""
-    names = app.provider.functions.__all__
-    assert all(hasattr(app.provider.functions, name) for name in names)
+    names = metrics_apiserver.provider.functions.__all__
+    assert all(hasattr(metrics_apiserver.provider.functions, name) for name in names)
     assert names == sorted(names, key=lambda name: (not name.isupper(), name[0].islower(), name))
 
 

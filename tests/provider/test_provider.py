@@ -6,11 +6,11 @@ import dataclasses
 
 import pytest
 
-import app.provider
-from app.errors import BadRequestError, ResourceNotFoundError
-from app.model import selectors
-from app.model.metrics import CustomMetricInfo
-from app.provider import (
+import metrics_apiserver.provider
+from metrics_apiserver.errors import BadRequestError, ResourceNotFoundError
+from metrics_apiserver.model import selectors
+from metrics_apiserver.model.metrics import CustomMetricInfo
+from metrics_apiserver.provider import (
     CustomMetricsProvider,
     GroupResource,
     MetricNotFoundError,
@@ -27,9 +27,9 @@ from tests.fakes import NOON, TableProvider, info, provider_context, request_con
 
 def test_exported_names_are_sorted_and_there() -> None:
     """What a provider may import is exactly this list."""
-    names = app.provider.__all__
+    names = metrics_apiserver.provider.__all__
     assert sorted(names) == sorted(set(names))
-    assert all(hasattr(app.provider, name) for name in names)
+    assert all(hasattr(metrics_apiserver.provider, name) for name in names)
     assert names == sorted(names, key=lambda name: (name[0].islower(), name))
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
-from app.model import selectors
-from app.provider import CustomMetricInfo, ExternalMetricInfo, NamespacedName
-from providers.constant import ConstantProvider
+from metrics_apiserver.model import selectors
+from metrics_apiserver.provider import CustomMetricInfo, ExternalMetricInfo, NamespacedName
+from metrics_apiserver_providers.constant import ConstantProvider
 from tests.fakes import NOON, info, provider_context, request_context
 
 EVERYTHING = selectors.EVERYTHING

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import ServiceUnavailableError
-from app.model import selectors
-from app.provider import CustomMetricInfo, CustomMetricsProvider, MetricNotFoundError, NamespacedName
-from providers.sample import METRICS, SampleProvider
+from metrics_apiserver.errors import ServiceUnavailableError
+from metrics_apiserver.model import selectors
+from metrics_apiserver.provider import CustomMetricInfo, CustomMetricsProvider, MetricNotFoundError, NamespacedName
+from metrics_apiserver_providers.sample import METRICS, SampleProvider
 from tests.fakes import NOON, info, provider_context, request_context
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "walkthrough" / "example_provider.py"

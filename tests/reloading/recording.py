@@ -11,8 +11,8 @@ from typing import Any
 from marshmallow import fields
 from prometheus_client import Counter
 
-from app import registry
-from app.provider import (
+from metrics_apiserver import registry
+from metrics_apiserver.provider import (
     ExternalMetricInfo,
     ExternalMetricsProvider,
     ExternalMetricValue,
@@ -22,7 +22,7 @@ from app.provider import (
     RequestContext,
     Selector,
 )
-from app.registry import OfferedProvider
+from metrics_apiserver.registry import OfferedProvider
 
 __all__ = ["Journal", "RecordingProvider"]
 

@@ -15,12 +15,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from werkzeug.test import Client
 
-from app.factory import MetricsServer, create_app
-from app.registry import ProviderError
-from app.reloading import ConfigurationFile
-from app.settings import ProviderSettings, Settings
-from app.staleness import Following
-from app.telemetry import Telemetry
+from metrics_apiserver.factory import MetricsServer, create_app
+from metrics_apiserver.registry import ProviderError
+from metrics_apiserver.reloading import ConfigurationFile
+from metrics_apiserver.settings import ProviderSettings, Settings
+from metrics_apiserver.staleness import Following
+from metrics_apiserver.telemetry import Telemetry
 from tests.conformance.recorded import CLUSTER_YAML
 from tests.conftest import environ
 from tests.controlplane.waiting import wait_until
@@ -378,7 +378,7 @@ def test_refused_file_is_tried_again_although_it_has_not_changed(
 
 def test_pause_grows_while_the_same_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In an hour it is tried some forty times, not 360; another content is tried at once."""
-    monkeypatch.setattr("app.reloading.configuration._SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr("metrics_apiserver.reloading.configuration._SETTLE_SECONDS", 0.0)
     path = tmp_path / "config.yaml"
     path.write_text("providers: [{name: a, kind: constant}]", encoding="utf-8")
     asked: list[float] = []

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from app.factory import MetricsServer, create_app
-from app.registry import ProviderError
-from app.reloading import calls, providers
-from app.settings import ProviderSettings, Settings
+from metrics_apiserver.factory import MetricsServer, create_app
+from metrics_apiserver.registry import ProviderError
+from metrics_apiserver.reloading import calls, providers
+from metrics_apiserver.settings import ProviderSettings, Settings
 from tests.conformance.recorded import CLUSTER_YAML
 from tests.conftest import environ
 from tests.controlplane.waiting import wait_until
@@ -28,7 +28,7 @@ from tests.reloading.recording import Journal
 TIMES = 50
 FUNCTIONS = """
 import threading
-from app.provider.functions import Metrics, every
+from metrics_apiserver.provider.functions import Metrics, every
 metrics = Metrics()
 
 def events():
@@ -373,9 +373,9 @@ def test_change_that_hangs_in_its_check_is_looked_at_once(
         journal.released.wait()
         raise RuntimeError
 
-    monkeypatch.setattr("app.serving.startup.load", load)
-    monkeypatch.setattr("app.reloading.configuration._CHECK_SECONDS", 0.1)
-    monkeypatch.setattr("app.reloading.configuration._AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("metrics_apiserver.serving.startup.load", load)
+    monkeypatch.setattr("metrics_apiserver.reloading.configuration._CHECK_SECONDS", 0.1)
+    monkeypatch.setattr("metrics_apiserver.reloading.configuration._AGAIN_SECONDS", 0.0)
     configuration = server.configuration
     configuration.stop()
     wait_until(lambda: not any(each.name == "configuration" for each in threading.enumerate()), 10, "it is followed")
@@ -393,7 +393,7 @@ def test_listing_that_hangs_is_counted(
     server: MetricsServer, journal: Journal, settings: Callable[[str], Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also of a provider that is asked; it has one thread, whatever is read and written meanwhile."""
-    monkeypatch.setattr("app.discovery.listings.HANGING_SECONDS", 0.05)
+    monkeypatch.setattr("metrics_apiserver.discovery.listings.HANGING_SECONDS", 0.05)
     rows = "\n- {{name: b, kind: recording, options: {{value: 2, fault: hang in list}}}}"
     assert server.running.replace(settings(rows).providers)
     wait_until(lambda: hanging(server) == ["list b"], 10, lambda: f"{hanging(server)}")

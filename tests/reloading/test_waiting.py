@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from app.budget import PROVIDERS, THREADS, SharedRoom
-from app.dispatch.bulkhead import provider_room
-from app.dispatch.instance import Instance
-from app.errors import StatusError
-from app.model.clock import SystemClock
-from app.registry import DISTRIBUTION, ConfiguredProvider
-from app.reloading import make_instances
-from app.settings import PolicySettings, ProviderSettings
-from app.telemetry import Telemetry
+from metrics_apiserver.budget import PROVIDERS, THREADS, SharedRoom
+from metrics_apiserver.dispatch.bulkhead import provider_room
+from metrics_apiserver.dispatch.instance import Instance
+from metrics_apiserver.errors import StatusError
+from metrics_apiserver.model.clock import SystemClock
+from metrics_apiserver.registry import DISTRIBUTION, ConfiguredProvider
+from metrics_apiserver.reloading import make_instances
+from metrics_apiserver.settings import PolicySettings, ProviderSettings
+from metrics_apiserver.telemetry import Telemetry
 from tests.controlplane.waiting import wait_until
 from tests.dispatch.making import Gate, Scripted, read_external, router, series
 

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import Schema, fields
 
-from app.model.groups import EXTERNAL_METRICS
-from app.model.metrics import ExternalMetricValue, MetricIdentifier, MetricValue
-from app.model.quantity import Quantity
-from app.model.resources import ObjectReference
-from app.model.selectors import parse
-from app.schemas.dumper import dumper
-from app.schemas.table import API_VERSIONS, APIVersion
+from metrics_apiserver.model.groups import EXTERNAL_METRICS
+from metrics_apiserver.model.metrics import ExternalMetricValue, MetricIdentifier, MetricValue
+from metrics_apiserver.model.quantity import Quantity
+from metrics_apiserver.model.resources import ObjectReference
+from metrics_apiserver.model.selectors import parse
+from metrics_apiserver.schemas.dumper import dumper
+from metrics_apiserver.schemas.table import API_VERSIONS, APIVersion
 
 NAMES = st.text(max_size=8)
 TIMES = st.datetimes(

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from app.model.metrics import ExternalMetricValue, MetricIdentifier, MetricValue
-from app.model.quantity import Quantity
-from app.model.resources import ObjectReference
-from app.model.selectors import parse
-from app.schemas import custom_metrics_v1beta1, custom_metrics_v1beta2
-from app.schemas.encoders import JSON, YAML, encode
-from app.schemas.fields import QuantityField, Time
-from app.schemas.table import API_VERSIONS, GROUPS, api_version, versions_of
+from metrics_apiserver.model.metrics import ExternalMetricValue, MetricIdentifier, MetricValue
+from metrics_apiserver.model.quantity import Quantity
+from metrics_apiserver.model.resources import ObjectReference
+from metrics_apiserver.model.selectors import parse
+from metrics_apiserver.schemas import custom_metrics_v1beta1, custom_metrics_v1beta2
+from metrics_apiserver.schemas.encoders import JSON, YAML, encode
+from metrics_apiserver.schemas.fields import QuantityField, Time
+from metrics_apiserver.schemas.table import API_VERSIONS, GROUPS, api_version, versions_of
 
 TIME = datetime(2026, 11, 21, 13, 30, 15, 987654, tzinfo=timezone(timedelta(hours=1)))
 POD = ObjectReference(kind="Pod", name="a", namespace="shop", api_version="/v1")

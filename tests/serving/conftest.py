@@ -109,7 +109,15 @@ class Server:
         }
         # Not inherited: whoever runs the tests may have settings of their own.
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        command = [*prefix, "-m", "gunicorn", "-c", "python:app.serving.config", "--pythonpath", str(folder)]
+        command = [
+            *prefix,
+            "-m",
+            "gunicorn",
+            "-c",
+            "python:metrics_apiserver.serving.config",
+            "--pythonpath",
+            str(folder),
+        ]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*command, *arguments, "served_by_test:app"],

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from app.serving.connection import TLSConnection
-from app.serving.tls import TLSContext
+from metrics_apiserver.serving.connection import TLSConnection
+from metrics_apiserver.serving.tls import TLSContext
 from tests.controlplane.certificates import Authority, Certificate, Usage
 
 Ends = tuple[TLSConnection, ssl.SSLSocket]

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
-from app.budget import THREADS
-from app.serving.loop import LoopWorker
+from metrics_apiserver.budget import THREADS
+from metrics_apiserver.serving.loop import LoopWorker
 from tests.serving.conftest import Server, headers, read_all, read_response, wait_for
 
 QUICK = b"GET /quick HTTP/1.1\r\nHost: x\r\nX-Remote-Group: a\r\nX-Remote-Group: b\r\n\r\n"

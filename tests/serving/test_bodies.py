@@ -13,8 +13,8 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from app.budget import BODIES
-from app.serving.waits import CrowdedError, Waits
+from metrics_apiserver.budget import BODIES
+from metrics_apiserver.serving.waits import CrowdedError, Waits
 from tests.serving.conftest import Server, headers, read_all, read_response, wait_for
 from tests.serving.raw_tls import RecordClient
 

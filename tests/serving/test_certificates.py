@@ -14,9 +14,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from app.serving.certificates import ensure_certificate
-from app.serving.pairs import CertificateError, read_pair
-from app.settings import ServingSettings
+from metrics_apiserver.serving.certificates import ensure_certificate
+from metrics_apiserver.serving.pairs import CertificateError, read_pair
+from metrics_apiserver.settings import ServingSettings
 
 NOW = datetime.now(UTC)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from app.serving.certificates import ensure_certificate
-from app.serving.ciphers import cipher_list, cipher_problems, insecure_ciphers
-from app.serving.pairs import Pair, read_pair
-from app.serving.tls import TLSContext, build_context
-from app.settings import ServingSettings
+from metrics_apiserver.serving.certificates import ensure_certificate
+from metrics_apiserver.serving.ciphers import cipher_list, cipher_problems, insecure_ciphers
+from metrics_apiserver.serving.pairs import Pair, read_pair
+from metrics_apiserver.serving.tls import TLSContext, build_context
+from metrics_apiserver.settings import ServingSettings
 from tests.serving.ends import distrustful, handshaken, write_rsa_pair
 
 # Go's name, and the identifier of RFC 5246, 5289 and 7905 by which it is another library's.

@@ -13,10 +13,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from OpenSSL import SSL, crypto
 
-from app.serving.certificates import ensure_certificate
-from app.serving.pairs import Pair, read_pair
-from app.serving.tls import TLSContext, TLSError, _judge_size, build_context
-from app.settings import ServingSettings
+from metrics_apiserver.serving.certificates import ensure_certificate
+from metrics_apiserver.serving.pairs import Pair, read_pair
+from metrics_apiserver.serving.tls import TLSContext, TLSError, _judge_size, build_context
+from metrics_apiserver.settings import ServingSettings
 from tests.controlplane.certificates import Authority, Certificate, Usage
 from tests.serving.ends import handshaken
 
@@ -138,7 +138,7 @@ def test_no_chain_is_looked_at(pair: Pair, tmp_path: Path, monkeypatch: pytest.M
         asked.append(depth)
         return _judge_size(tls, certificate, number, depth, ok)
 
-    monkeypatch.setattr("app.serving.tls._judge_size", judge)
+    monkeypatch.setattr("metrics_apiserver.serving.tls._judge_size", judge)
     client = _client(pair)
     cert, key = MINE.issue("user").write(tmp_path, "client")
     cert.write_bytes(cert.read_bytes() + MINE.certificate_pem)

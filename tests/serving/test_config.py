@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from app.serving.hooks import bind, curl_lines
-from app.serving.log import level_name
-from app.settings import ServingSettings
+from metrics_apiserver.serving.hooks import bind, curl_lines
+from metrics_apiserver.serving.log import level_name
+from metrics_apiserver.settings import ServingSettings
 from tests.serving.conftest import APPLICATION, PROJECT, Server, headers, read_all, read_response, wait_for
 
 HELD = b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -114,7 +114,7 @@ class TestStart:
 
     def test_the_configuration_file_has_the_same_names(self, tmp_path: Path) -> None:
         code = (
-            "import runpy, app.serving.config as config\n"
+            "import runpy, metrics_apiserver.serving.config as config\n"
             "names = runpy.run_path('gunicorn.conf.py')\n"
             "assert all(names[name] is getattr(config, name) for name in config.__all__)\n"
             "public = {name for name in vars(config) if name.islower() and not name.startswith('_')}\n"
@@ -126,7 +126,7 @@ class TestStart:
         assert done.returncode == 0, done.stderr
 
     def test_nothing_runs_before_the_fork(self, tmp_path: Path) -> None:
-        code = "import threading, app.serving.config\nassert threading.active_count() == 1\n"
+        code = "import threading, metrics_apiserver.serving.config\nassert threading.active_count() == 1\n"
         done = _python(code, {"METRICS_APISERVER_CERT_DIR": str(tmp_path)})
         assert done.returncode == 0, done.stderr
 

@@ -9,7 +9,7 @@ from gunicorn.http.parser import RequestParser
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.serving.heads import Head, plain_get
+from metrics_apiserver.serving.heads import Head, plain_get
 
 PLAIN = (
     b"GET /apis?labelSelector=a%3Db HTTP/1.1\r\n"
@@ -20,7 +20,7 @@ PLAIN = (
 def our_settings() -> Config:
     """Make gunicorn's settings as ours, as far as its parser goes."""
     cfg = Config()
-    # Of app.serving.config, which cannot be imported without a certificate.
+    # Of metrics_apiserver.serving.config, which cannot be imported without a certificate.
     cfg.set("limit_request_line", 8190)
     cfg.set("limit_request_fields", 1000)
     cfg.set("header_map", "drop")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.serving.heartbeat import heartbeat_folder
+from metrics_apiserver.serving.heartbeat import heartbeat_folder
 from tests.serving.conftest import PROJECT
 
 
@@ -74,8 +74,8 @@ def _configured(
     folder: Path, memory: str, code: str, environ: dict[str, str], *, before: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Read gunicorn's configuration in a process of its own, with another folder in the place of /dev/shm."""
-    lines = f"{before}from app.serving import heartbeat\nheartbeat._SHARED_MEMORY = ({memory!r},)\n"
-    lines += f"from app.serving import config\n{code}\n"
+    lines = f"{before}from metrics_apiserver.serving import heartbeat\nheartbeat._SHARED_MEMORY = ({memory!r},)\n"
+    lines += f"from metrics_apiserver.serving import config\n{code}\n"
     return subprocess.run(
         [sys.executable, "-c", lines],
         cwd=PROJECT,

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-from app.serving.pairs import CertificateError, read_contents, read_pair
+from metrics_apiserver.serving.pairs import CertificateError, read_contents, read_pair
 from tests.controlplane.certificates import Authority, Usage
 from tests.serving.ends import write_rsa_pair
 from tests.serving.secret import Secret

@@ -12,13 +12,13 @@ from contextlib import ExitStack, closing, suppress
 
 import pytest
 
-from app.serving.certificates import ensure_certificate
-from app.serving.connection import DEADLINES, Deadlines, TLSConnection
-from app.serving.pairs import Pair, read_pair
-from app.serving.records import SMALL_RECORDS, USELESS_RECORDS
-from app.serving.tls import TLSContext, build_context
-from app.serving.waits import PeerTooSlowError
-from app.settings import ServingSettings
+from metrics_apiserver.serving.certificates import ensure_certificate
+from metrics_apiserver.serving.connection import DEADLINES, Deadlines, TLSConnection
+from metrics_apiserver.serving.pairs import Pair, read_pair
+from metrics_apiserver.serving.records import SMALL_RECORDS, USELESS_RECORDS
+from metrics_apiserver.serving.tls import TLSContext, build_context
+from metrics_apiserver.serving.waits import PeerTooSlowError
+from metrics_apiserver.settings import ServingSettings
 from tests.serving.conftest import Server
 from tests.serving.raw_tls import RecordClient
 

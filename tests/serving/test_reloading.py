@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from app.serving.pairs import read_pair
-from app.serving.reloading import ServingCertificate
-from app.settings import ServingSettings
+from metrics_apiserver.serving.pairs import read_pair
+from metrics_apiserver.serving.reloading import ServingCertificate
+from metrics_apiserver.settings import ServingSettings
 from tests.controlplane.certificates import Authority
 from tests.serving.conftest import wait_for
 from tests.serving.ends import common_name, handshaken, issue, trust, write_rsa_pair

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import pytest
 
-from app.serving.peers import Connection, Peers
+from metrics_apiserver.serving.peers import Connection, Peers
 from tests.serving.conftest import Server, read_response
 
 HEAD = b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"

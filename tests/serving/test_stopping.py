@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from app.serving.stopping import end, end_share, requests_share, stop_share, within
+from metrics_apiserver.serving.stopping import end, end_share, requests_share, stop_share, within
 from tests.serving.conftest import PROJECT
 
 
@@ -64,8 +64,8 @@ def test_process_ends_with_its_code_although_a_thread_hangs(code: int) -> None:
     """The code is the one that it was leaving with; what was logged is there."""
     program = f"""
 import sys, threading
-from app import logs
-from app.serving.stopping import end
+from metrics_apiserver import logs
+from metrics_apiserver.serving.stopping import end
 logs.configure(verbosity=2, as_json=False)
 threading.Thread(target=threading.Event().wait, name="the-hanging-one").start()
 try:

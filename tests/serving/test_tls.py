@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from OpenSSL import SSL
 
-from app.serving.certificates import ensure_certificate
-from app.serving.connection import Deadlines, TLSConnection
-from app.serving.pairs import Pair, read_pair
-from app.serving.tls import TLSContext, build_context
-from app.settings import ServingSettings
+from metrics_apiserver.serving.certificates import ensure_certificate
+from metrics_apiserver.serving.connection import Deadlines, TLSConnection
+from metrics_apiserver.serving.pairs import Pair, read_pair
+from metrics_apiserver.serving.tls import TLSContext, build_context
+from metrics_apiserver.settings import ServingSettings
 from tests.serving.conftest import Server
 from tests.serving.ends import Ends, handshaken
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings.document import Document, Place, written_place
+from metrics_apiserver.settings.document import Document, Place, written_place
 
 TEXT = b"""\
 # a comment
@@ -102,8 +102,8 @@ def test_aliases_cost_no_more_than_what_is_written() -> None:
 
 def test_file_that_is_too_large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It is not even read whole."""
-    monkeypatch.setattr("app.settings.document.MOST_BYTES", 2**20)
-    monkeypatch.setattr("app.yaml_values.MOST_BYTES", 2**20)
+    monkeypatch.setattr("metrics_apiserver.settings.document.MOST_BYTES", 2**20)
+    monkeypatch.setattr("metrics_apiserver.yaml_values.MOST_BYTES", 2**20)
     path = tmp_path / "config.yaml"
     path.write_bytes(b"# a comment\n" * 2**17)
     document = Document.read(str(path))

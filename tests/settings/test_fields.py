@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
-from app.provider import DurationField, Options, Quantity, QuantityField
+from metrics_apiserver.provider import DurationField, Options, Quantity, QuantityField
 
 
 class Poll(Options):

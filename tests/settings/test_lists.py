@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from app.serving.ciphers import cipher_problems
-from app.settings import Settings
+from metrics_apiserver.serving.ciphers import cipher_problems
+from metrics_apiserver.settings import Settings
 from tests.conftest import environ
 
 WRITTEN = [

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.model.quantity import Quantity
-from app.settings import (
+from metrics_apiserver.model.quantity import Quantity
+from metrics_apiserver.settings import (
     BreakerSettings,
     MatchSettings,
     MetricPolicySettings,

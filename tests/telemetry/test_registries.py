@@ -9,8 +9,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.registry import Collector
 
-from app.budget import SCRAPES
-from app.telemetry import Telemetry
+from metrics_apiserver.budget import SCRAPES
+from metrics_apiserver.telemetry import Telemetry
 from tests.auth.making import Gate
 
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import pytest
 from marshmallow import INCLUDE
 
-from app.provider import (
+from metrics_apiserver.provider import (
     CustomMetricInfo,
     CustomMetricsProvider,
     ExternalMetricInfo,
@@ -30,7 +30,7 @@ from app.provider import (
     Quantity,
     metric_value,
 )
-from app.testing import CustomMetric, CustomMetricsConformance, ExternalMetric, ExternalMetricsConformance
+from metrics_apiserver.testing import CustomMetric, CustomMetricsConformance, ExternalMetric, ExternalMetricsConformance
 
 LABELS = {"verb": "GET"}
 SERIES = ({"queue": "orders"}, {"queue": "mail"})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.provider import (
+from metrics_apiserver.provider import (
     CustomMetricsProvider,
     ExternalMetricsProvider,
     ExternalMetricValue,
@@ -16,7 +16,7 @@ from app.provider import (
     Quantity,
     metric_value,
 )
-from app.testing import Autoscaler, AutoscalerError
+from metrics_apiserver.testing import Autoscaler, AutoscalerError
 from tests.conformance.recorded import FOLDER
 
 POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web-0", "labels": {"app": "web"}}}

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from app.kube.manifests import ObjectsError
-from app.model import selectors
-from app.provider import GroupResource, NamespacedName, NotFoundError
-from app.testing import FakeClock, FakeCluster, provider_context, request_context
+from metrics_apiserver.kube.manifests import ObjectsError
+from metrics_apiserver.model import selectors
+from metrics_apiserver.provider import GroupResource, NamespacedName, NotFoundError
+from metrics_apiserver.testing import FakeClock, FakeCluster, provider_context, request_context
 
 POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web-0", "labels": {"app": "web"}}}
 YAML = """

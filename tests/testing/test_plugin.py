@@ -8,32 +8,32 @@ from collections.abc import Callable
 
 import pytest
 
-import app.testing
-from app.provider import ProviderContext, RequestContext
-from app.settings import PolicySettings
-from app.testing import Autoscaler, FakeClock
-from providers.constant import ConstantProvider
+import metrics_apiserver.testing
+from metrics_apiserver.provider import ProviderContext, RequestContext
+from metrics_apiserver.settings import PolicySettings
+from metrics_apiserver.testing import Autoscaler, FakeClock
+from metrics_apiserver_providers.constant import ConstantProvider
 
 
 def test_loading_it_imports_nothing_but_pytest() -> None:
     """It is loaded with every pytest run of whoever has this distribution."""
     code = (
-        "import sys, pytest\nbefore = set(sys.modules)\nimport app.testing.plugin\n"
+        "import sys, pytest\nbefore = set(sys.modules)\nimport metrics_apiserver.testing.plugin\n"
         "new = set(sys.modules) - before\nprint(*sorted({name.partition('.')[0] for name in new}))\n"
-        "print(*sorted(name for name in new if name.startswith('app.')))\n"
+        "print(*sorted(name for name in new if name.startswith('metrics_apiserver.')))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     imported, ours = done.stdout.splitlines()
-    assert set(imported.split()) <= {"app", *sys.stdlib_module_names}
-    assert ours.split() == ["app.testing", "app.testing.plugin"]
+    assert set(imported.split()) <= {"metrics_apiserver", *sys.stdlib_module_names}
+    assert ours.split() == ["metrics_apiserver.testing", "metrics_apiserver.testing.plugin"]
 
 
 def test_every_exported_name_is_there() -> None:
     """They are imported when they are asked for; another name is refused as usual."""
-    for name in app.testing.__all__:
-        assert callable(getattr(app.testing, name))
+    for name in metrics_apiserver.testing.__all__:
+        assert callable(getattr(metrics_apiserver.testing, name))
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
-        app.testing.nothing  # noqa: B018 - the attribute is what is tested
+        metrics_apiserver.testing.nothing  # noqa: B018 - the attribute is what is tested
 
 
 def test_contexts_have_the_clock_of_the_test(

@@ -6,19 +6,19 @@ from typing import ClassVar
 
 import pytest
 
-from app.provider import ExternalMetricInfo, NamespacedName, ProviderContext, Quantity
-from app.provider.functions import Metrics
-from app.testing import (
+from metrics_apiserver.provider import ExternalMetricInfo, NamespacedName, ProviderContext, Quantity
+from metrics_apiserver.provider.functions import Metrics
+from metrics_apiserver.testing import (
     CustomMetric,
     CustomMetricsConformance,
     ExternalMetric,
     ExternalMetricsConformance,
     MakeProvider,
 )
-from providers.constant import ConstantProvider
-from providers.functions import FunctionsProvider
-from providers.sample import SampleProvider
-from providers.writable import WritableProvider
+from metrics_apiserver_providers.constant import ConstantProvider
+from metrics_apiserver_providers.functions import FunctionsProvider
+from metrics_apiserver_providers.sample import SampleProvider
+from metrics_apiserver_providers.writable import WritableProvider
 
 EVERYTHING_EXISTS = "every metric of every object has the value"
 EVERY_SERIES = "the value is that of every series"

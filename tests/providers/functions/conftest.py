@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.model.clock import SystemClock
+from metrics_apiserver.model.clock import SystemClock
 from tests.providers.functions.hands import Polling
 from tests.providers.functions.served import Served
 

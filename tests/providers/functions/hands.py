@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from app.provider import RequestContext
-from app.provider.functions import NAMESPACE_ALL, Metrics, Trigger
-from app.testing import FakeClock, provider_context
-from providers.functions.jobs import Job
-from providers.functions.poller import Poller
-from providers.functions.samples import Content, Sample, external_sample
-from providers.functions.telemetry import PollMetrics
+from metrics_apiserver.provider import RequestContext
+from metrics_apiserver.provider.functions import NAMESPACE_ALL, Metrics, Trigger
+from metrics_apiserver.testing import FakeClock, provider_context
+from metrics_apiserver_providers.functions.jobs import Job
+from metrics_apiserver_providers.functions.poller import Poller
+from metrics_apiserver_providers.functions.samples import Content, Sample, external_sample
+from metrics_apiserver_providers.functions.telemetry import PollMetrics
 
 __all__ = ["HandPool", "Polling", "value"]
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from app.model import selectors
-from app.provider import (
+from metrics_apiserver.model import selectors
+from metrics_apiserver.provider import (
     CustomMetricInfo,
     ExternalMetricInfo,
     NamespacedName,
     RequestContext,
     ServiceUnavailableError,
 )
-from app.provider.functions import Metrics
-from app.testing import provider_context, request_context
-from providers.functions import FunctionsProvider
+from metrics_apiserver.provider.functions import Metrics
+from metrics_apiserver.testing import provider_context, request_context
+from metrics_apiserver_providers.functions import FunctionsProvider
 from tests.controlplane.waiting import wait_until
 from tests.fakes import cluster, info
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from app.provider import NamespacedName, ProviderContext, RequestContext
-from app.provider.functions import Metrics, Trigger, Value, every
-from app.testing import CustomMetric, CustomMetricsConformance, ExternalMetric, ExternalMetricsConformance
-from app.testing.conformance.base import MakeProvider
-from providers.functions import FunctionsProvider
+from metrics_apiserver.provider import NamespacedName, ProviderContext, RequestContext
+from metrics_apiserver.provider.functions import Metrics, Trigger, Value, every
+from metrics_apiserver.testing import CustomMetric, CustomMetricsConformance, ExternalMetric, ExternalMetricsConformance
+from metrics_apiserver.testing.conformance.base import MakeProvider
+from metrics_apiserver_providers.functions import FunctionsProvider
 from tests.controlplane.waiting import wait_until
 
 SERIES = {"queue=orders": 30, "queue=mail": 12}

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.provider import ServiceUnavailableError
-from app.provider.functions import every
-from providers.functions.jobs import Job, State
+from metrics_apiserver.provider import ServiceUnavailableError
+from metrics_apiserver.provider.functions import every
+from metrics_apiserver_providers.functions.jobs import Job, State
 from tests.providers.functions.hands import Polling, value
 
 

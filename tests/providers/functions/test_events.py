@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from app.provider import MetricNotFoundError, NotFoundError
-from providers.functions.jobs import State
+from metrics_apiserver.provider import MetricNotFoundError, NotFoundError
+from metrics_apiserver_providers.functions.jobs import State
 from tests.controlplane.waiting import wait_until
 from tests.providers.functions.hands import Polling, value
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.provider import ServiceUnavailableError
-from app.provider.functions import every
+from metrics_apiserver.provider import ServiceUnavailableError
+from metrics_apiserver.provider.functions import every
 from tests.providers.functions.hands import Polling, value
 
 RUNS = "metrics_apiserver_function_polls_total"

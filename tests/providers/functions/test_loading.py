@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
-from app.provider import ExternalMetricInfo
-from app.provider.functions import Metrics
-from app.testing import provider_context
-from providers.functions import FunctionsProvider
-from providers.functions.loading import FunctionsOptions, LoadingError, load
+from metrics_apiserver.provider import ExternalMetricInfo
+from metrics_apiserver.provider.functions import Metrics
+from metrics_apiserver.testing import provider_context
+from metrics_apiserver_providers.functions import FunctionsProvider
+from metrics_apiserver_providers.functions.loading import FunctionsOptions, LoadingError, load
 
 GOOD = """\
 from dataclasses import dataclass
-from app.provider.functions import Metrics
+from metrics_apiserver.provider.functions import Metrics
 
 first, second = Metrics(), Metrics()
 same = first
@@ -77,12 +77,13 @@ def test_two_instances_of_one_file_share_nothing(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         pytest.param(
-            "from app.provider.functions import Metrics\nmetrics = Metrics()\n\nmetrics.external('a')(nowhere)\n",
+            "from metrics_apiserver.provider.functions import Metrics\nmetrics = Metrics()\n\n"
+            "metrics.external('a')(nowhere)\n",
             "line 4: NameError: name 'nowhere' is not defined",
             id="a name that is not there",
         ),
         pytest.param(
-            "from app.provider.functions import Metrics\nMetrics().external('a', trigger=5)(lambda: 1)\n",
+            "from metrics_apiserver.provider.functions import Metrics\nMetrics().external('a', trigger=5)(lambda: 1)\n",
             r"line 2: TypeError: external metric a: the trigger is the number 5: write every\(seconds=5\)",
             id="a mistake that we found",
         ),

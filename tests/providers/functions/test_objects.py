@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from app.model import selectors
-from app.provider import (
+from metrics_apiserver.model import selectors
+from metrics_apiserver.provider import (
     BadRequestError,
     MetricNotFoundError,
     NamespacedName,
     RequestContext,
     ServiceUnavailableError,
 )
-from app.provider.functions import NAMESPACE_ALL, Value, every
+from metrics_apiserver.provider.functions import NAMESPACE_ALL, Value, every
 from tests.fakes import info
 from tests.providers.functions.served import Served
 

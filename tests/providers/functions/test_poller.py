@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.provider.functions import every
-from providers.functions.jobs import Job
+from metrics_apiserver.provider.functions import every
+from metrics_apiserver_providers.functions.jobs import Job
 from tests.providers.functions.hands import Polling, value
 
 

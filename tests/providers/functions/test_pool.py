@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from providers.functions.pool import Pool
+from metrics_apiserver_providers.functions.pool import Pool
 from tests.controlplane.waiting import wait_until
 
 LOGGER = logging.getLogger("metrics_apiserver.tests")

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from app.model import selectors
-from app.provider import (
+from metrics_apiserver.model import selectors
+from metrics_apiserver.provider import (
     BadGatewayError,
     ExternalMetricInfo,
     MetricNotFoundError,
     RequestContext,
 )
-from app.provider.functions import NAMESPACE_ALL, Metrics, every
-from app.testing import FakeClock
+from metrics_apiserver.provider.functions import NAMESPACE_ALL, Metrics, every
+from metrics_apiserver.testing import FakeClock
 from tests.controlplane.waiting import wait_until
 from tests.providers.functions.served import SECONDS, Served
 

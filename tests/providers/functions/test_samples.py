@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from app.model import selectors
-from app.provider import NamespacedName
-from app.provider.functions import Value
-from providers.functions.samples import ResultError, custom_samples, external_sample
+from metrics_apiserver.model import selectors
+from metrics_apiserver.provider import NamespacedName
+from metrics_apiserver.provider.functions import Value
+from metrics_apiserver_providers.functions.samples import ResultError, custom_samples, external_sample
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 EARLIER = datetime(2026, 1, 1, 11, tzinfo=UTC)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.settings import ProviderSettings, Settings
+from metrics_apiserver.settings import ProviderSettings, Settings
 from tests.conftest import environ
 from tests.controlplane.ports import free_ports
 from tests.controlplane.waiting import wait_until
@@ -54,7 +54,7 @@ def test_example_is_served_with_one_command(tmp_path: Path) -> None:
 def test_metric_without_a_value_yet_is_an_error_with_the_reason(tmp_path: Path) -> None:
     """Never 0, and not an empty list; the sentence is in the answer."""
     (tmp_path / "broken.py").write_text(
-        "from app.provider.functions import Metrics, every\n"
+        "from metrics_apiserver.provider.functions import Metrics, every\n"
         "metrics = Metrics()\n"
         "@metrics.external('queue-depth', trigger=every(seconds=1))\n"
         "def depth():\n"
@@ -79,7 +79,7 @@ def test_server_ends_while_functions_hang(tmp_path: Path) -> None:
     """One in a poll, and one in a read; nobody waits for them."""
     (tmp_path / "hanging.py").write_text(
         "import pathlib, threading\n"
-        "from app.provider.functions import Metrics, every\n"
+        "from metrics_apiserver.provider.functions import Metrics, every\n"
         "metrics = Metrics()\n"
         "@metrics.external('polled', trigger=every(seconds=60))\n"
         "def polled():\n"

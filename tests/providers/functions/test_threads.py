@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from app.model.clock import SystemClock
-from app.provider import (
+from metrics_apiserver.model.clock import SystemClock
+from metrics_apiserver.provider import (
     ServiceUnavailableError,
 )
-from app.provider.functions import NAMESPACE_ALL, Metrics, every
-from providers.functions import FunctionsProvider
+from metrics_apiserver.provider.functions import NAMESPACE_ALL, Metrics, every
+from metrics_apiserver_providers.functions import FunctionsProvider
 from tests.controlplane.waiting import wait_until
 from tests.providers.functions.served import SECONDS, Served
 

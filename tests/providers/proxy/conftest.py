@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from app.model.clock import SystemClock
-from app.provider import RequestContext, UserInfo
-from providers.proxy import ProxyProvider
+from metrics_apiserver.model.clock import SystemClock
+from metrics_apiserver.provider import RequestContext, UserInfo
+from metrics_apiserver_providers.proxy import ProxyProvider
 from tests.controlplane.certificates import Authority
 from tests.fakes import LOGGER, provider_context
 from tests.providers.proxy.other import OtherServer, issue

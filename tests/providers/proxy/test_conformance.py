@@ -9,9 +9,15 @@ from typing import Any
 
 import pytest
 
-from app.testing import CustomMetric, CustomMetricsConformance, ExternalMetric, ExternalMetricsConformance, MakeProvider
-from providers.proxy import ProxyProvider
-from providers.shadow import ShadowProvider
+from metrics_apiserver.testing import (
+    CustomMetric,
+    CustomMetricsConformance,
+    ExternalMetric,
+    ExternalMetricsConformance,
+    MakeProvider,
+)
+from metrics_apiserver_providers.proxy import ProxyProvider
+from metrics_apiserver_providers.shadow import ShadowProvider
 from tests.live.server import LiveServer
 
 CUSTOM = CustomMetric("packets", labels={"verb": "GET"})

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.model import selectors
-from app.provider import ExternalMetricInfo, ServiceUnavailableError
-from providers.proxy import ProxyProvider
+from metrics_apiserver.model import selectors
+from metrics_apiserver.provider import ExternalMetricInfo, ServiceUnavailableError
+from metrics_apiserver_providers.proxy import ProxyProvider
 from tests.providers.proxy.conftest import MakeProxy, read_context
 from tests.providers.proxy.other import OtherServer, external_list, reply
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from app.model import selectors
-from app.provider import (
+from metrics_apiserver.model import selectors
+from metrics_apiserver.provider import (
     BadGatewayError,
     BadRequestError,
     ExternalMetricInfo,
@@ -21,7 +21,7 @@ from app.provider import (
     ServiceUnavailableError,
     StatusError,
 )
-from providers.proxy import ProxyProvider, transport
+from metrics_apiserver_providers.proxy import ProxyProvider, transport
 from tests.providers.proxy.conftest import MakeProxy, read_context
 from tests.providers.proxy.other import Answer, OtherServer, Request, custom_list, external_list, reply, status
 

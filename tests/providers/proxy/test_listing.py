@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.model import selectors
-from app.provider import BadGatewayError, ExternalMetricInfo, MetricNotFoundError, NamespacedName
-from providers.proxy import ProxyProvider
+from metrics_apiserver.model import selectors
+from metrics_apiserver.provider import BadGatewayError, ExternalMetricInfo, MetricNotFoundError, NamespacedName
+from metrics_apiserver_providers.proxy import ProxyProvider
 from tests.controlplane.waiting import wait_until
 from tests.fakes import info
 from tests.providers.proxy.conftest import MakeProxy, read_context

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
-from providers.proxy import ProxyProvider
+from metrics_apiserver_providers.proxy import ProxyProvider
 
 NO_URL = {"url": ["Not the address of a server: write it as https://service.namespace.svc:443."]}
 PAIR = {"clientCertFile": "c", "clientKeyFile": "k"}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app import registry
-from app.settings import Settings
-from providers.shadow.comparison import Result
+from metrics_apiserver import registry
+from metrics_apiserver.settings import Settings
+from metrics_apiserver_providers.shadow.comparison import Result
 
 PAGE = (Path(__file__).parents[3] / "docs" / "proxy.md").read_text(encoding="utf-8")
 FILES = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.model import selectors
-from app.provider import CustomMetricInfo, ExternalMetricInfo, MetricNotFoundError, NamespacedName
-from providers.proxy import ProxyProvider
+from metrics_apiserver.model import selectors
+from metrics_apiserver.provider import CustomMetricInfo, ExternalMetricInfo, MetricNotFoundError, NamespacedName
+from metrics_apiserver_providers.proxy import ProxyProvider
 from tests.fakes import info
 from tests.providers.proxy.conftest import read_context
 from tests.providers.proxy.other import OtherServer, custom_list, external_list, reply, status

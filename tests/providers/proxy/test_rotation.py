@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.model import selectors
-from app.provider import BadGatewayError, ExternalMetricInfo, ServiceUnavailableError
-from providers.proxy import ProxyProvider
+from metrics_apiserver.model import selectors
+from metrics_apiserver.provider import BadGatewayError, ExternalMetricInfo, ServiceUnavailableError
+from metrics_apiserver_providers.proxy import ProxyProvider
 from tests.controlplane.certificates import Authority
 from tests.providers.proxy.conftest import MakeProxy, read_context
 from tests.providers.proxy.other import OtherServer, external_list, issue, reply

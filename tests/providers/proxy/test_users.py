@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.auth.front_proxy import RequestHeaders
-from app.model import selectors
-from app.provider import BadGatewayError, ExternalMetricInfo, UserInfo
-from providers.proxy import ProxyProvider
-from providers.proxy.users import user_headers
+from metrics_apiserver.auth.front_proxy import RequestHeaders
+from metrics_apiserver.model import selectors
+from metrics_apiserver.provider import BadGatewayError, ExternalMetricInfo, UserInfo
+from metrics_apiserver_providers.proxy import ProxyProvider
+from metrics_apiserver_providers.proxy.users import user_headers
 from tests.controlplane.certificates import Authority
 from tests.providers.proxy.conftest import MakeProxy, read_context
 from tests.providers.proxy.other import OtherServer, Request, external_list, reply, status

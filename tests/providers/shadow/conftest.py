@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from app.provider import Provider, ProviderContext
-from providers.shadow import ShadowProvider
-from providers.shadow.options import Part
+from metrics_apiserver.provider import Provider, ProviderContext
+from metrics_apiserver_providers.shadow import ShadowProvider
+from metrics_apiserver_providers.shadow.options import Part
 from tests.controlplane.waiting import wait_until
 from tests.fakes import FakeClock, TableProvider, provider_context
 

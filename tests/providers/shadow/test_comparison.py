@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.provider import ExternalMetricValue, MetricIdentifier, MetricValue, ObjectReference, Quantity
-from providers.shadow.comparison import Outcome, by_key, compare
+from metrics_apiserver.provider import ExternalMetricValue, MetricIdentifier, MetricValue, ObjectReference, Quantity
+from metrics_apiserver_providers.shadow.comparison import Outcome, by_key, compare
 from tests.fakes import NOON
 
 ERROR = ValueError("down")

@@ -13,8 +13,8 @@ import pytest
 from marshmallow import ValidationError
 from prometheus_client import CollectorRegistry
 
-from app.model import selectors
-from app.provider import (
+from metrics_apiserver.model import selectors
+from metrics_apiserver.provider import (
     ExternalMetricInfo,
     GatewayTimeoutError,
     MetricNotFoundError,
@@ -23,10 +23,10 @@ from app.provider import (
     Quantity,
     ServiceUnavailableError,
 )
-from providers.constant import ConstantProvider
-from providers.shadow import ShadowProvider
-from providers.shadow.comparison import compare
-from providers.shadow.report import Report
+from metrics_apiserver_providers.constant import ConstantProvider
+from metrics_apiserver_providers.shadow import ShadowProvider
+from metrics_apiserver_providers.shadow.comparison import compare
+from metrics_apiserver_providers.shadow.report import Report
 from tests.controlplane.waiting import wait_until
 from tests.fakes import LOGGER, FakeClock, TableProvider, info, request_context
 from tests.providers.shadow.conftest import MakeShadow, Told, counts, wait_for

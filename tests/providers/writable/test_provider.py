@@ -8,10 +8,16 @@ from typing import Any
 
 import pytest
 
-import providers.writable.provider as module
-from app.model import selectors
-from app.provider import ExternalMetricInfo, MetricNotFoundError, NamespacedName, Quantity, RequestTooLargeError
-from providers.writable import WritableProvider
+import metrics_apiserver_providers.writable.provider as module
+from metrics_apiserver.model import selectors
+from metrics_apiserver.provider import (
+    ExternalMetricInfo,
+    MetricNotFoundError,
+    NamespacedName,
+    Quantity,
+    RequestTooLargeError,
+)
+from metrics_apiserver_providers.writable import WritableProvider
 from tests.fakes import NOON, info, provider_context, request_context
 
 POD = NamespacedName("shop", "cart-0")

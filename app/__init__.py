@@ -1,5 +1,0 @@
-"""The Kubernetes custom and external metrics API server; a request goes left to right through the folder names.
-
-socket → serving → blueprints → dispatch → providers → schemas → bytes. Imports point one way, down
-(`lint-imports` checks it). `app.provider` is the public contract; everything else is ours to change.
-"""

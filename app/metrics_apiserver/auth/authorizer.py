@@ -1,0 +1,170 @@
+"""May they: what needs no asking, and else what the cluster says in a SubjectAccessReview."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from metrics_apiserver.auth.request_info import RequestInfo
+from metrics_apiserver.auth.review_cache import ReviewCache
+from metrics_apiserver.auth.user import MASTERS, User
+from metrics_apiserver.auth.waiting import Waiting
+from metrics_apiserver.errors import ForbiddenError, ServiceUnavailableError
+from metrics_apiserver.kube.client import ClusterError
+
+__all__ = ["AccessReviewer", "Authorizer", "Decision", "access_review"]
+
+_CACHED = 10_000
+
+
+class Decision(Protocol):
+    """What the cluster decided; the reason may be empty."""
+
+    @property
+    def allowed(self) -> bool: ...
+    @property
+    def reason(self) -> str: ...
+
+
+class AccessReviewer(Protocol):
+    """Asks the cluster whether a user may; `metrics_apiserver.kube.reviews` fits it."""
+
+    def review(self, spec: Mapping[str, Any]) -> Decision:
+        """Answer a SubjectAccessReviewSpec. Raises ClusterError when the cluster gives no answer."""
+
+
+class Authorizer:
+    """Decides on requests; each decision of the cluster counts for ten seconds."""
+
+    def __init__(
+        self,
+        reviewer: AccessReviewer,
+        *,
+        always_allow_paths: Iterable[str],
+        monotonic: Callable[[], float],
+        waiting: Waiting,
+    ) -> None:
+        """Make it; a path of `always_allow_paths` that ends in `*` stands for all that begin so."""
+        self._reviewer = reviewer
+        paths = list(always_allow_paths)
+        self._paths = frozenset(path for path in paths if not path.endswith("*"))
+        self._prefixes = tuple(path[:-1] for path in paths if path.endswith("*"))
+        self._decisions: ReviewCache[tuple[User, RequestInfo], Decision] = ReviewCache(
+            "requests",
+            size=_CACHED,
+            verified=lambda key, _: key[0].verified,
+            monotonic=monotonic,
+            waiting=waiting,
+            characters=_characters,
+        )
+
+    def authorize(self, user: User, info: RequestInfo) -> None:
+        """Let a request pass, or raise ForbiddenError, or ServiceUnavailableError where the cluster does not say."""
+        if self.always_allows(info) or MASTERS in user.groups:
+            return
+        asker = user.name if user.verified else None
+        decision = self._decisions.get((user, info), lambda: self._review(user, info), asker=asker)
+        if not decision.allowed:
+            raise _forbidden(user, info, decision.reason)
+
+    def always_allows(self, info: RequestInfo) -> bool:
+        """Whether everybody may, whoever it is."""
+        return not info.is_resource and (info.path in self._paths or info.path.startswith(self._prefixes))
+
+    def cached(self, user: User, info: RequestInfo) -> bool | None:
+        """Whether the user may; None if only the cluster knows."""
+        if self.always_allows(info) or MASTERS in user.groups:
+            return True
+        decision = self._decisions.cached((user, info))
+        return None if decision is None else decision.allowed
+
+    def _review(self, user: User, info: RequestInfo) -> Decision:
+        try:
+            return self._reviewer.review(access_review(user, info))
+        except ClusterError as error:
+            raise ServiceUnavailableError(
+                "the cluster cannot tell whether this is allowed", cause=str(error)
+            ) from error
+
+
+def _characters(key: tuple[User, RequestInfo]) -> int:
+    user, info = key
+    return user.characters + sum(len(field) for field in info if isinstance(field, str))
+
+
+def access_review(user: User, info: RequestInfo) -> dict[str, Any]:
+    """Give the SubjectAccessReviewSpec of a request."""
+    spec: dict[str, Any] = {
+        "user": user.name,
+        "uid": user.uid,
+        "groups": list(user.groups),
+        "extra": {key: list(values) for key, values in user.extra},
+    }
+    spec = {key: value for key, value in spec.items() if value}
+    if not info.is_resource:
+        return {**spec, "nonResourceAttributes": {"path": info.path, "verb": info.verb}}
+    attributes: dict[str, Any] = {
+        "verb": info.verb,
+        "group": info.group,
+        "version": info.version,
+        "namespace": info.namespace,
+        "resource": info.resource,
+        "subresource": info.subresource,
+        "name": info.name,
+        "labelSelector": {"rawSelector": info.label_selector} if info.label_selector else None,
+        "fieldSelector": {"rawSelector": info.field_selector} if info.field_selector else None,
+    }
+    return {**spec, "resourceAttributes": {key: value for key, value in attributes.items() if value}}
+
+
+def _forbidden(user: User, info: RequestInfo, reason: str) -> ForbiddenError:
+    """Say no in the reference's words (k8s.io/apiserver `responsewriters`, apimachinery `NewForbidden`)."""
+    sentence = _sentence(user, info).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    if reason:
+        sentence += f": {reason}"
+    if not info.is_resource:
+        return ForbiddenError(f"forbidden: {sentence}", details={})
+    what = f"{info.resource}.{info.group}" if info.group else info.resource
+    name = f" {_quoted(info.name)}" if info.name else ""
+    details = {"name": info.name, "group": info.group, "kind": info.resource}
+    return ForbiddenError(
+        f"{what}{name} is forbidden: {sentence}", details={key: value for key, value in details.items() if value}
+    )
+
+
+def _sentence(user: User, info: RequestInfo) -> str:
+    begin = f"User {_quoted(user.name)} cannot {info.verb}"
+    if not info.is_resource:
+        return f"{begin} path {_quoted(info.path)}"
+    resource = f"{info.resource}/{info.subresource}" if info.subresource else info.resource
+    scope = f"in the namespace {_quoted(info.namespace)}" if info.namespace else "at the cluster scope"
+    return f"{begin} resource {_quoted(resource)} in API group {_quoted(info.group)} {scope}"
+
+
+_GO_ESCAPES = {
+    '"': '\\"',
+    "\\": "\\\\",
+    "\a": "\\a",
+    "\b": "\\b",
+    "\f": "\\f",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+    "\v": "\\v",
+}
+
+
+def _quoted(text: str) -> str:
+    """Quote as Go's `%q` does."""
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(character: str) -> str:
+    if character in _GO_ESCAPES:
+        return _GO_ESCAPES[character]
+    if character.isprintable():
+        return character
+    number = ord(character)
+    if number < 0x80:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

@@ -1,0 +1,102 @@
+"""`metrics-apiserver serve | validate | providers`, with Kubernetes-style flags."""
+
+from __future__ import annotations
+
+import metrics_apiserver.descriptors  # noqa: F401 - before whatever opens a file
+
+# isort: split
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from metrics_apiserver import registry
+from metrics_apiserver.serving import startup
+from metrics_apiserver.settings import ENVIRONMENT_PREFIX, flags
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code."""
+    parsed = _parser().parse_args(arguments)
+    if parsed.command == "providers":
+        return _providers()
+    if parsed.command == "validate":
+        return _validate(parsed)
+    return _serve(parsed)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="metrics-apiserver",
+        description="The Kubernetes custom and external metrics API server.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser(
+        "serve",
+        help="serve both APIs over TLS",
+        description=f"Serve both APIs. Every flag is also read from {ENVIRONMENT_PREFIX}<NAME> and from --config.",
+        allow_abbrev=False,
+    )
+    flags.add_sources(serve)
+    flags.add_settings(serve)
+    validate = commands.add_parser(
+        "validate",
+        help="say what is wrong with a file for --config, with each line",
+        description="Say what `serve --config FILE` would say at the start, with the same flags; nothing is started.",
+        allow_abbrev=False,
+    )
+    validate.add_argument("config", metavar="FILE", help="the file")
+    flags.add_settings(validate)
+    commands.add_parser("providers", help="list the installed providers", allow_abbrev=False)
+    return parser
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    """Become gunicorn, which reads the settings from the environment."""
+    environ = {**os.environ, **flags.variables(vars(parsed))}
+    # -P: what lies in the working folder is not taken for one of the packages that gunicorn imports.
+    gunicorn = [sys.executable, "-P", "-m", "gunicorn"]
+    command = [*gunicorn, "-c", "python:metrics_apiserver.serving.config", "metrics_apiserver.wsgi:app"]
+    os.execve(sys.executable, command, environ)  # noqa: S606 - our own interpreter, no shell
+
+
+def _validate(parsed: argparse.Namespace) -> int:
+    settings, problems = startup.load({**os.environ, **flags.variables(vars(parsed))})
+    problems += startup.load_certificate(settings, make=False)[1]
+    if problems:
+        _print("\n".join(problems))
+        return 1
+    instances = ", ".join(f"{each.name} ({each.kind})" for each in settings.providers)
+    count = "one provider" if len(settings.providers) == 1 else f"{len(settings.providers)} providers"
+    return _print(f"{parsed.config}: nothing is wrong; {count}: {instances}")
+
+
+def _providers() -> int:
+    rows = [(entry.name, *registry.origin(entry)) for entry in registry.installed()]
+    rows.insert(0, ("NAME", "DISTRIBUTION", "VERSION"))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return _print("\n".join(line.rstrip() for line in lines))
+
+
+def _print(text: str) -> int:
+    """Print what a command says; gives the exit code, which is 1 where it did not get out whole."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # Python tries again to write what is left when it ends, and that has to go somewhere.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+        # A reader that has seen enough, as `head` has, is told nothing.
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"metrics-apiserver: the output cannot be written: {error.strerror}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,220 @@
+"""Asks each provider for its listing on a thread of its own, and swaps in the documents made of all of them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from metrics_apiserver.discovery.documents import Documents
+from metrics_apiserver.errors import ResourceNotFoundError, ServiceUnavailableError
+from metrics_apiserver.model.groups import CUSTOM_METRICS, EXTERNAL_METRICS
+from metrics_apiserver.model.metrics import CustomMetricInfo, ExternalMetricInfo
+from metrics_apiserver.provider import CustomMetricsProvider, ExternalMetricsProvider, Provider, RESTMapper
+from metrics_apiserver.telemetry import Telemetry
+
+__all__ = ["Discovery"]
+
+LISTING_INTERVAL_SECONDS = 5.0
+# The first listing is usually there before the first request; a slow provider is not waited for longer than this.
+FIRST_LISTING_SECONDS = 1.0
+REFRESH_SPACING_SECONDS = 0.1
+# A listing comes from memory: one that takes longer hangs.
+HANGING_SECONDS = 10.0
+# What is read of one provider's listing at most: a generator without an end must not fill the memory.
+MAX_READ = 200_000
+
+
+@dataclass(slots=True, eq=False)
+class _Listing:
+    """The last listing of one provider, and the thread that renews it."""
+
+    name: str
+    provider: Provider
+    custom: Sequence[CustomMetricInfo] = ()
+    external: Sequence[ExternalMetricInfo] = ()
+    failing: bool = False
+    gone: bool = False
+    # When the call that is under way began, in monotonic seconds.
+    asked: float | None = None
+    ended: bool = False
+    first: threading.Event = field(default_factory=threading.Event)
+    wake: threading.Event = field(default_factory=threading.Event)
+
+
+class Discovery:
+    """Keeps the discovery documents of what the providers list.
+
+    A provider whose listing hangs or raises keeps its last list and delays nobody: each has a thread of its own.
+    """
+
+    def __init__(
+        self,
+        providers: Iterable[tuple[str, Provider]],
+        *,
+        mapper: RESTMapper,
+        limit: int,
+        telemetry: Telemetry,
+        logger: logging.Logger,
+        interval: float = LISTING_INTERVAL_SECONDS,
+    ) -> None:
+        self._listings = [_Listing(name, provider) for name, provider in providers]
+        self._mapper = mapper
+        self._limit = limit
+        self._telemetry = telemetry
+        self._logger = logger
+        self._interval = interval
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._cut: dict[str, int] = {}
+        self._documents = Documents.of((), ())
+        # Those of providers that were replaced, until their call has come back.
+        self._left: list[_Listing] = []
+        telemetry.hanging.watch(self._hanging)
+
+    @property
+    def documents(self) -> Documents:
+        """The documents as of now; never empty lists."""
+        return self._documents
+
+    def start(self) -> None:
+        """Start the listing, and give it a moment so that the first reader sees more than placeholders."""
+        self._run(self._listings)
+        for listing in self._listings:
+            listing.first.wait(FIRST_LISTING_SECONDS)
+
+    def replace(self, providers: Iterable[tuple[str, Provider]]) -> None:
+        """List these from now on, in this order; what is not known of a new one yet is what its name had listed."""
+        with self._lock:
+            before = self._listings
+            known = {listing.name: listing for listing in before}
+            self._listings = [_following(name, provider, known.get(name)) for name, provider in providers]
+            kept = self._listings
+            gone = [listing for listing in before if listing not in kept]
+            self._left += [listing for listing in gone if not listing.ended]
+        for listing in gone:
+            listing.gone = True
+            listing.wake.set()
+        self._run([listing for listing in kept if listing not in before])
+        self._rebuild()
+
+    def stop(self) -> None:
+        """Let the threads end; one that hangs in a provider is left behind."""
+        self._stopped.set()
+        for listing in self._listings:
+            listing.wake.set()
+
+    def left_behind(self) -> list[tuple[str, str]]:
+        """Name each provider that was replaced while its listing was under way, and has not come back since."""
+        return [(listing.name, "list") for listing in list(self._left) if listing.asked is not None]
+
+    def _hanging(self) -> list[tuple[str, str]]:
+        now = time.monotonic()
+        in_use = [
+            listing
+            for listing in list(self._listings)
+            if listing.asked is not None and now - listing.asked > HANGING_SECONDS
+        ]
+        return [*((listing.name, "list") for listing in in_use), *self.left_behind()]
+
+    def refresh_soon(self) -> None:
+        """Have the providers asked again at once, without waiting for them."""
+        for listing in self._listings:
+            listing.wake.set()
+
+    def _run(self, listings: Iterable[_Listing]) -> None:
+        for listing in listings:
+            threading.Thread(
+                target=self._keep_listing, args=(listing,), name=f"listing-{listing.name}", daemon=True
+            ).start()
+
+    def _keep_listing(self, listing: _Listing) -> None:
+        while not self._stopped.is_set() and not listing.gone:
+            listing.wake.clear()
+            listing.asked = time.monotonic()
+            self._refresh(listing)
+            listing.asked = None
+            listing.first.set()
+            # Writes may come by the thousand: they are followed soon, not one by one.
+            self._stopped.wait(REFRESH_SPACING_SECONDS)
+            listing.wake.wait(self._interval)
+        with self._lock:
+            listing.ended = True
+            self._left = [each for each in self._left if each is not listing]
+
+    def _refresh(self, listing: _Listing) -> None:
+        provider = listing.provider
+        try:
+            custom = self._custom(provider) if isinstance(provider, CustomMetricsProvider) else ()
+            external = _external(provider) if isinstance(provider, ExternalMetricsProvider) else ()
+        except ServiceUnavailableError as error:
+            # The cluster's resources are not known yet, and so no name can be normalised: not the provider's fault.
+            self._logger.info("discovery: the listing of provider %s waits: %s", listing.name, error)
+            return
+        except Exception:
+            if not listing.failing:
+                self._logger.exception("discovery: provider %s cannot list, its last list stays", listing.name)
+            listing.failing = True
+            return
+        listing.failing = False
+        if (custom, external) != (listing.custom, listing.external):
+            listing.custom, listing.external = custom, external
+            counts = len(custom), len(external)
+            self._logger.debug("discovery: provider %s lists %d custom, %d external metrics", listing.name, *counts)
+            self._rebuild()
+
+    def _custom(self, provider: CustomMetricsProvider) -> tuple[CustomMetricInfo, ...]:
+        infos = set()
+        for info in islice(provider.list_all_metrics(), MAX_READ):
+            try:
+                mapping = self._mapper.mapping_for(info.group_resource)
+            except ResourceNotFoundError:
+                continue  # what no path can name is not shown
+            infos.add(CustomMetricInfo(mapping.group_resource, info.metric, info.namespaced))
+        return tuple(sorted(infos))
+
+    def _rebuild(self) -> None:
+        with self._lock:
+            custom: dict[tuple[Any, str], CustomMetricInfo] = {}
+            external: dict[str, ExternalMetricInfo] = {}
+            for listing in self._listings:
+                for info in listing.custom:
+                    custom.setdefault((info.group_resource, info.metric), info)
+                for metric in listing.external:
+                    external.setdefault(metric.metric, metric)
+            names = sorted(custom, key=lambda name: (str(name[0]), name[1]))
+            self._documents = Documents.of(
+                self._capped(CUSTOM_METRICS, [custom[name] for name in names]),
+                self._capped(EXTERNAL_METRICS, [external[name] for name in sorted(external)]),
+            )
+
+    def _capped(self, group: str, infos: list[Any]) -> list[Any]:
+        cut = max(0, len(infos) - self._limit)
+        if cut != self._cut.get(group, 0):
+            self._logger.warning(
+                "discovery: %d of %d metrics of %s are not listed, which --discovery-limit=%d allows; all are served",
+                cut,
+                len(infos),
+                group,
+                self._limit,
+            )
+        self._cut[group] = cut
+        self._telemetry.discovery_cut.labels(group=group).set(cut)
+        return infos[: self._limit]
+
+
+def _following(name: str, provider: Provider, before: _Listing | None) -> _Listing:
+    """Give the listing of a provider that stays, or that of its successor, which begins with what was listed."""
+    if before is None:
+        return _Listing(name, provider)
+    if before.provider is provider:
+        return before
+    return _Listing(name, provider, before.custom, before.external)
+
+
+def _external(provider: ExternalMetricsProvider) -> tuple[ExternalMetricInfo, ...]:
+    return tuple(sorted(set(islice(provider.list_all_external_metrics(), MAX_READ))))

@@ -1,0 +1,105 @@
+"""Whether a read is one of those that an instance is asked for: its `match`, compiled once."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from metrics_apiserver.model.resources import GroupResource
+from metrics_apiserver.model.selectors import Operator, Selector
+from metrics_apiserver.settings import MatchSettings
+
+__all__ = ["Matcher"]
+
+_Fits = Callable[[str], object]
+
+# What requires a label to be there; the first three say which values it can have.
+_LISTING = frozenset((Operator.EQUALS, Operator.DOUBLE_EQUALS, Operator.IN))
+_EXCLUDING = frozenset((Operator.NOT_EQUALS, Operator.NOT_IN))
+_REQUIRING = _LISTING | {Operator.EXISTS, Operator.GREATER_THAN, Operator.LESS_THAN}
+
+
+class Matcher:
+    """Tells which reads belong to an instance: those that fit one of its rules, and every one where it has none."""
+
+    def __init__(self, match: Sequence[MatchSettings]) -> None:
+        rules = [(each, _Rule.of(each)) for each in match]
+        self._everything = not match
+        self._custom = tuple(rule for each, rule in rules if each.api != "external")
+        # An external metric belongs to no object: a rule on resources is never about one.
+        self._external = tuple(rule for each, rule in rules if each.api != "custom" and not each.resources)
+
+    def custom(self, namespace: str, resource: GroupResource, metric: str, selector: Selector) -> bool:
+        """Tell whether a read of a custom metric fits; the resource is the plural, the selector that of the series."""
+        if self._everything:
+            return True
+        return any(
+            rule.fits(namespace, metric, selector) and (rule.resource is None or rule.resource(str(resource)))
+            for rule in self._custom
+        )
+
+    def external(self, namespace: str, metric: str, selector: Selector) -> bool:
+        """Tell whether a read of an external metric fits."""
+        if self._everything:
+            return True
+        return any(rule.fits(namespace, metric, selector) for rule in self._external)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One MatchSettings, as functions; None fits everything."""
+
+    namespace: _Fits | None
+    resource: _Fits | None
+    metric: _Fits | None
+    label: _Label | None
+
+    @classmethod
+    def of(cls, match: MatchSettings) -> _Rule:
+        return cls(
+            namespace=_one_of(match.namespaces),
+            resource=_one_of(match.resources),
+            metric=_one_of(match.metrics),
+            label=_Label.of(match.label) if match.label else None,
+        )
+
+    def fits(self, namespace: str, metric: str, selector: Selector) -> bool:
+        return bool(
+            (self.metric is None or self.metric(metric))
+            and (self.namespace is None or self.namespace(namespace))
+            and (self.label is None or self.label.required_by(selector))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """A label that a selector has to require; `value` is None where any value will do."""
+
+    key: str
+    value: _Fits | None
+
+    @classmethod
+    def of(cls, text: str) -> _Label:
+        key, equals, value = text.partition("=")
+        return cls(key, _one_of((value,)) if equals else None)
+
+    def required_by(self, selector: Selector) -> bool:
+        """Tell whether every series that the selector selects has the label, with a value that fits."""
+        about = [each for each in selector.requirements if each.key == self.key]
+        if self.value is None:
+            return any(each.operator in _REQUIRING for each in about)
+        listed = [set(each.values) for each in about if each.operator in _LISTING]
+        if not listed:
+            return False
+        excluded = {value for each in about if each.operator in _EXCLUDING for value in each.values}
+        possible = set.intersection(*listed) - excluded
+        return bool(possible) and all(map(self.value, possible))
+
+
+def _one_of(globs: Sequence[str]) -> _Fits | None:
+    """Compile globs of which one has to fit; None where there are none."""
+    if not globs:
+        return None
+    return re.compile("|".join(map(fnmatch.translate, globs))).match

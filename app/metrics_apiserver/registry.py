@@ -1,0 +1,267 @@
+"""Entry points → checked provider instances, each with the name, distribution and version it came from.
+
+A program that runs the server itself offers its own providers beside them (`offer`).
+
+`check` builds nothing: the master runs it while gunicorn reads its configuration. `build` runs in the worker.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from marshmallow import Schema, ValidationError
+from prometheus_client import CollectorRegistry
+
+from metrics_apiserver.provider import CustomMetricsProvider, ExternalMetricsProvider, Provider, ProviderContext
+from metrics_apiserver.settings import Place, ProviderSettings, flatten_messages, located_messages
+
+__all__ = [
+    "DISTRIBUTION",
+    "ENTRY_POINT_GROUP",
+    "ConfiguredProvider",
+    "OfferedProvider",
+    "ProviderError",
+    "build",
+    "build_one",
+    "check",
+    "discard",
+    "installed",
+    "offer",
+    "origin",
+    "withdraw",
+]
+
+# The server's own.
+DISTRIBUTION = "metrics-apiserver"
+ENTRY_POINT_GROUP = "metrics_apiserver.providers"
+_DISCARD_SECONDS = 2.0
+# Of a provider's options, in one line; the list of problems has them all.
+_MOST_SENTENCES = 20
+
+logger = logging.getLogger("metrics_apiserver")
+
+
+class ProviderError(Exception):
+    """A provider cannot be built; the message names it and is fit for the one who configured it."""
+
+
+class OptionsError(ProviderError):
+    """The options do not fit the provider's schema; `problems` has a sentence for each place in them."""
+
+    def __init__(self, provider: str, messages: Any) -> None:
+        begin, sentences = f"{provider}: the options are wrong", flatten_messages(messages)
+        more = f"; and {len(sentences) - _MOST_SENTENCES} more" if len(sentences) > _MOST_SENTENCES else ""
+        super().__init__(f"{begin}: {'; '.join(sentences[:_MOST_SENTENCES])}{more}")
+        places = [place for place, _ in located_messages(messages)]
+        self.problems = [(place, f"{begin}: {each}") for place, each in zip(places, sentences, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredProvider:
+    """A provider that serves: `name` is its own in the configuration, `kind` its entry point's."""
+
+    name: str
+    kind: str
+    distribution: str
+    version: str
+    provider: Provider
+    settings: ProviderSettings
+    # What it counts itself.
+    metrics: CollectorRegistry
+
+    @property
+    def shipped(self) -> bool:
+        """Whether it comes with the server, so that what it says of itself is known to be true."""
+        return self.distribution == DISTRIBUTION
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedProvider:
+    """A kind of provider that is in no entry point: the running program brings it along.
+
+    `make` gets the context and the options that `options` loaded.
+    """
+
+    name: str
+    make: Callable[[ProviderContext, Mapping[str, Any]], Provider]
+    options: type[Schema]
+    distribution: str
+    version: str
+
+
+# For the process, as entry points are: gunicorn reads its configuration as a module, which takes no arguments, and the
+# worker inherits it by the fork.
+_offered: dict[str, OfferedProvider] = {}
+
+
+def offer(provider: OfferedProvider) -> None:
+    """Make this kind known in this process. Raises ProviderError where it is known already."""
+    if provider.name in _offered or any(entry.name == provider.name for entry in installed()):
+        raise ProviderError(f"a provider of the kind {provider.name} is there already; give this one another name")
+    _offered[provider.name] = provider
+
+
+def withdraw(name: str) -> None:
+    """Forget a kind that was offered."""
+    del _offered[name]
+
+
+def installed() -> list[EntryPoint]:
+    """List the providers that are installed, by name, then distribution. Imports none of them."""
+    return sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: (entry.name, _origin(entry)))
+
+
+def origin(entry: EntryPoint | OfferedProvider) -> tuple[str, str]:
+    """Give the distribution that a provider belongs to, and its version."""
+    if isinstance(entry, OfferedProvider):
+        return entry.distribution, entry.version
+    return (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
+
+
+def check(
+    providers: Sequence[ProviderSettings], line: Callable[[int, Place], str] = lambda _number, _place: ""
+) -> list[str]:
+    """Say what is wrong with the configured providers: names, classes, options.
+
+    `line` gives the beginning of a sentence about a place of an instance: where it stands in the file.
+    """
+    problems: list[str] = []
+    for number, each in enumerate(providers):
+        if not each.kind:
+            continue  # the configuration was refused for this entry already
+        try:
+            _maker_and_options(each)
+        except OptionsError as error:
+            problems += [line(number, ("options", *place)) + sentence for place, sentence in error.problems]
+        except ProviderError as problem:
+            problems.append(line(number, ("kind",)) + str(problem))
+    return problems
+
+
+def build(
+    providers: Sequence[ProviderSettings], make_context: Callable[[str], ProviderContext]
+) -> list[ConfiguredProvider]:
+    """Build every configured provider, in order; `make_context` makes the context of an instance name.
+
+    Raises ProviderError for the first that cannot be built; those before it are stopped again.
+    """
+    built: list[ConfiguredProvider] = []
+    try:
+        for settings in providers:
+            built.append(build_one(settings, make_context))
+    except BaseException:
+        discard(built)
+        raise
+    return built
+
+
+def discard(providers: Sequence[ConfiguredProvider]) -> None:
+    """Stop providers that never started, the last one first; waits for them no longer than a moment."""
+
+    def stop() -> None:
+        for configured in reversed(providers):
+            try:
+                configured.provider.stop()
+            except Exception:
+                logger.exception("provider %s failed to stop", configured.name)
+
+    thread = threading.Thread(target=stop, name="discard-providers", daemon=True)
+    thread.start()
+    thread.join(_DISCARD_SECONDS)
+
+
+def build_one(settings: ProviderSettings, make_context: Callable[[str], ProviderContext]) -> ConfiguredProvider:
+    """Build a configured provider. Raises ProviderError."""
+    source, make, options = _maker_and_options(settings)
+    place = _place(settings, source)
+    context = make_context(settings.name)
+    try:
+        provider = make(context, options)
+    # SystemExit too: it is a failure of this one, and would end whoever builds without a sentence.
+    except (Exception, SystemExit) as error:
+        raise ProviderError(f"{place} could not be started: {_sentence(error)}") from error
+    if not isinstance(provider, (CustomMetricsProvider, ExternalMetricsProvider)):
+        raise ProviderError(f"{place} is no provider, but a {type(provider).__name__}")
+    distribution, version = origin(source)
+    return ConfiguredProvider(
+        name=settings.name,
+        kind=settings.kind,
+        distribution=distribution,
+        version=version,
+        provider=provider,
+        settings=settings,
+        metrics=context.registry,
+    )
+
+
+def _maker_and_options(
+    settings: ProviderSettings,
+) -> tuple[EntryPoint | OfferedProvider, Callable[[ProviderContext, Mapping[str, Any]], Provider], Mapping[str, Any]]:
+    source = _find(settings)
+    place = _place(settings, source)
+    if isinstance(source, OfferedProvider):
+        return source, source.make, _load_options(place, source.options, settings.options)
+    try:
+        provider_class = source.load()
+    except (Exception, SystemExit) as error:
+        raise ProviderError(f"{place} cannot be imported: {_sentence(error)}") from error
+    _check_class(place, provider_class)
+    return source, provider_class, _load_options(place, provider_class.Options, settings.options)
+
+
+def _find(settings: ProviderSettings) -> EntryPoint | OfferedProvider:
+    if settings.kind in _offered:
+        return _offered[settings.kind]
+    found = [entry for entry in installed() if entry.name == settings.kind]
+    if not found:
+        names = ", ".join(sorted({entry.name for entry in installed()} | set(_offered)))
+        known = f"installed are: {names}" if names else "none is installed (install first: pip install -e .)"
+        raise ProviderError(f"provider {settings.name}: there is no provider of the kind {settings.kind}; {known}")
+    if len(found) > 1:
+        owners = " and ".join(_origin(entry) for entry in found)
+        raise ProviderError(
+            f"provider {settings.name}: the kind {settings.kind} is installed twice, by {owners}; remove one of them"
+        )
+    return found[0]
+
+
+def _check_class(place: str, provider_class: Any) -> None:
+    if not (
+        inspect.isclass(provider_class) and issubclass(provider_class, (CustomMetricsProvider, ExternalMetricsProvider))
+    ):
+        raise ProviderError(
+            f"{place} is no provider: a class that derives from CustomMetricsProvider or ExternalMetricsProvider"
+            " is expected"
+        )
+    if missing := sorted(getattr(provider_class, "__abstractmethods__", ())):
+        raise ProviderError(f"{place} is incomplete: {provider_class.__name__} does not have {', '.join(missing)}")
+    options: Any = provider_class.Options
+    if not (inspect.isclass(options) and issubclass(options, Schema)):
+        raise ProviderError(f"{place}: Options of {provider_class.__name__} is no marshmallow schema")
+
+
+def _load_options(place: str, schema: type[Schema], options: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        loaded: Mapping[str, Any] = schema().load(options)
+    except ValidationError as error:
+        raise OptionsError(place, error.messages) from error
+    return loaded
+
+
+def _origin(entry: EntryPoint | OfferedProvider) -> str:
+    distribution, version = origin(entry)
+    return "an unknown distribution" if distribution == "unknown" else f"{distribution} {version}"
+
+
+def _place(settings: ProviderSettings, entry: EntryPoint | OfferedProvider) -> str:
+    return f"provider {settings.name} ({settings.kind}, from {_origin(entry)})"
+
+
+def _sentence(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

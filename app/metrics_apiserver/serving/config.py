@@ -1,0 +1,139 @@
+"""gunicorn's settings as module-level names: `gunicorn -c python:metrics_apiserver.serving.config
+metrics_apiserver.wsgi:app`.
+
+gunicorn reads this module in the master, before the fork: every problem of the configuration is said here, all at once,
+and nothing is started.
+"""
+
+from __future__ import annotations
+
+import metrics_apiserver.descriptors
+import metrics_apiserver.search_path  # noqa: F401 - before whatever imports a package
+
+# isort: split
+import contextlib
+import os
+import sys
+
+from metrics_apiserver.budget import THREADS
+from metrics_apiserver.serving.connection import Deadlines
+from metrics_apiserver.serving.heartbeat import heartbeat_folder
+from metrics_apiserver.serving.hooks import Hooks
+from metrics_apiserver.serving.hooks import bind as _bind
+from metrics_apiserver.serving.log import level_name, log_class
+from metrics_apiserver.serving.loop import WorkerOptions
+from metrics_apiserver.serving.pairs import Pair
+from metrics_apiserver.serving.startup import load, load_certificate, remember
+from metrics_apiserver.serving.stopping import Reloads
+from metrics_apiserver.serving.worker import worker_class as _worker_class
+from metrics_apiserver.settings import Settings
+
+__all__ = [
+    "accesslog",
+    "bind",
+    "certfile",
+    "control_socket_disable",
+    "errorlog",
+    "forwarded_allow_ips",
+    "forwarder_headers",
+    "graceful_timeout",
+    "header_map",
+    "http_parser",
+    "http_protocols",
+    "keepalive",
+    "keyfile",
+    "limit_request_fields",
+    "limit_request_line",
+    "logger_class",
+    "loglevel",
+    "max_requests",
+    "nworkers_changed",
+    "on_reload",
+    "on_starting",
+    "post_worker_init",
+    "pre_request",
+    "proc_name",
+    "ssl_context",
+    "threads",
+    "timeout",
+    "when_ready",
+    "worker_class",
+    "worker_connections",
+    "worker_exit",
+    "worker_tmp_dir",
+    "workers",
+]
+
+
+def _load() -> tuple[Settings, Pair, str | None]:
+    settings, problems = load(os.environ)
+    pair, further = load_certificate(settings, make=True)
+    problems += further
+    folder, further = heartbeat_folder()
+    problems += further
+    if problems or pair is None:
+        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+        # Where nothing can be written, the exit code says that much.
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"metrics-apiserver: the configuration has {count}:\n")
+            sys.stderr.writelines(f"  - {problem}\n" for problem in problems)
+        raise SystemExit(1)
+    remember(settings)
+    return settings, pair, folder
+
+
+_settings, _pair, _folder = _load()
+_hooks = Hooks(_settings, _pair)
+_reloads = Reloads()
+
+proc_name = "metrics-apiserver"
+bind = _bind(_settings.serving)
+# Without these two gunicorn would serve plain HTTP, whatever its ssl_context hook gives.
+certfile, keyfile = str(_pair.contents.cert_file), str(_pair.contents.key_file)
+
+# One worker: providers hold state, and pollers run once. More throughput is more replicas.
+worker_class = _worker_class(
+    WorkerOptions(
+        # A second or two for the way of an answer that took all the time it had.
+        deadlines=Deadlines(answer=_settings.serving.request_timeout + 2.0),
+        shutdown_delay=_settings.serving.shutdown_delay_duration,
+        reloads=_reloads,
+    )
+)
+workers = 1
+worker_connections = _settings.serving.max_connections
+# Enough that some are left when providers and the cluster hang: `budget` says how many may wait for whom.
+threads = THREADS
+max_requests = 0
+timeout = 30
+# Counted by the master from the signal on.
+graceful_timeout = 25 + round(_settings.serving.shutdown_delay_duration)
+# Longer than Go's clients keep an idle connection (90 s), so that it is they who close it.
+keepalive = 120
+worker_tmp_dir = _folder
+control_socket_disable = True
+
+# The C parser accepts what this one refuses (bare line feeds, folded headers).
+http_parser = "python"
+http_protocols = "h1"
+# Long label selectors are part of the query; a user in many groups has a header field for each.
+limit_request_line = 8190
+limit_request_fields = 1000
+# No proxy rewrites the path or the scheme here. The address is one for documentation, and routed nowhere.
+forwarder_headers = ""
+forwarded_allow_ips = "192.0.2.1"
+header_map = "drop"
+
+logger_class = log_class(_settings.logging, _settings.cluster.mode)
+loglevel = level_name(_settings.logging.v)
+errorlog = "-"
+accesslog = None
+
+on_starting = _hooks.on_starting
+on_reload = _reloads.begin
+nworkers_changed = _hooks.nworkers_changed
+when_ready = _hooks.when_ready
+post_worker_init = _hooks.post_worker_init
+worker_exit = _hooks.worker_exit
+ssl_context = _hooks.ssl_context
+pre_request = _hooks.pre_request

@@ -1,5 +1,0 @@
-"""For providers that ask another server over HTTP with urllib3: answers that end, in time and in size."""
-
-from app.bounded_http import AnswerTooLargeError, BoundedConnection, BoundedHTTPSConnection, bound_pools, read_body
-
-__all__ = ["AnswerTooLargeError", "BoundedConnection", "BoundedHTTPSConnection", "bound_pools", "read_body"]

@@ -1,9 +1,0 @@
-"""What changes while the server runs: the configuration's file is followed, and other providers take over.
-
-Nothing here is on the way of a request, and nothing here decides what is right: that is what the start uses too.
-"""
-
-from app.reloading.configuration import ConfigurationFile
-from app.reloading.providers import RunningProviders, make_instances
-
-__all__ = ["ConfigurationFile", "RunningProviders", "make_instances"]

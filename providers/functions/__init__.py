@@ -1,9 +1,0 @@
-"""The functions provider: it polls and answers what `app.provider.functions` declares (docs/functions.md).
-
-What belongs here: loading the author's file, calling the functions in time, and reading what they gave. Nothing that
-an author has to import.
-"""
-
-from providers.functions.provider import FunctionsProvider
-
-__all__ = ["FunctionsProvider"]

@@ -1,0 +1,137 @@
+"""The author's file or module → the Metrics in it."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate, validates_schema
+
+from metrics_apiserver.provider import Options
+from metrics_apiserver.provider.functions import Metrics
+
+__all__ = ["FunctionsOptions", "Loaded", "LoadingError", "load"]
+
+_MODULE = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?\Z"
+# Part of the module's name: two instances of one file share nothing.
+_numbers = count(1)
+
+
+class LoadingError(Exception):
+    """The file or the module cannot be loaded; the sentence says where it fails."""
+
+
+def _check_file(name: str) -> None:
+    """Refuse a file that is not there, or is no Python; it is not run."""
+    try:
+        compile(Path(name).read_bytes(), name, "exec")
+    except OSError as error:
+        raise ValidationError(f"{name} cannot be read: {error.strerror}") from error
+    except (SyntaxError, ValueError) as error:
+        raise ValidationError(f"{name}{_line_of_syntax(error)}: {_message(error)}") from error
+
+
+def _check_metrics(value: Any) -> None:
+    if not isinstance(value, Metrics):
+        raise ValidationError("Only a program can give Metrics; a configuration names a file or a module.")
+
+
+class FunctionsOptions(Options):
+    """Where the functions are: exactly one of the three."""
+
+    file = fields.String(
+        validate=_check_file,
+        metadata={"help": "The Python file with the functions, from the working directory; all Metrics in it count."},
+    )
+    module = fields.String(
+        validate=validate.Regexp(_MODULE, error="Must be package.module, or package.module:metrics."),
+        metadata={"help": "An installed module instead, `package.module` or `package.module:metrics`."},
+    )
+    metrics = fields.Raw(validate=_check_metrics, metadata={"help": "From a program only: the Metrics themselves."})
+
+    @validates_schema
+    def _names_one(self, data: Mapping[str, Any], **_: Any) -> None:
+        if len(data) != 1:
+            raise ValidationError("Exactly one of file and module is needed.")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The Metrics that were found, and how to forget the module they are in."""
+
+    metrics: Sequence[Metrics]
+    forget: Callable[[], None]
+
+
+def load(options: Mapping[str, Any]) -> Loaded:
+    """Load what the options name. Raises LoadingError."""
+    if "metrics" in options:
+        return Loaded([options["metrics"]], lambda: None)
+    return _load_file(options["file"]) if "file" in options else _load_module(options["module"])
+
+
+def _load_file(name: str) -> Loaded:
+    """Run the file as a module under a name of its own, which is nobody else's."""
+    path = Path(name)
+    module = ModuleType(f"_metrics_functions_{next(_numbers)}.{path.stem}")
+    module.__file__ = str(path)
+    # Dataclasses and pickle look for their module by its name.
+    sys.modules[module.__name__] = module
+    try:
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102 - the author's own program
+        return Loaded(_found(module, name), lambda: _forget(module))
+    except LoadingError:
+        _forget(module)
+        raise
+    except (Exception, SystemExit) as error:
+        _forget(module)
+        raise LoadingError(f"{name}{_line(error, str(path))}: {_message(error)}") from error
+
+
+def _load_module(name: str) -> Loaded:
+    module_name, _, attribute = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:
+        raise LoadingError(f"the module {module_name} cannot be imported: {_message(error)}") from error
+    if not attribute:
+        return Loaded(_found(module, module_name), lambda: None)
+    metrics = getattr(module, attribute, None)
+    if not isinstance(metrics, Metrics):
+        raise LoadingError(f"{attribute} of the module {module_name} is no Metrics, but {type(metrics).__name__}")
+    return Loaded([metrics], lambda: None)
+
+
+def _found(module: ModuleType, name: str) -> Sequence[Metrics]:
+    found = {id(value): value for value in vars(module).values() if isinstance(value, Metrics)}
+    if not found:
+        raise LoadingError(f"{name} has no Metrics: write metrics = Metrics() in it, and register functions there")
+    return list(found.values())
+
+
+def _forget(module: ModuleType) -> None:
+    sys.modules.pop(module.__name__, None)
+
+
+def _line(error: BaseException, file: str) -> str:
+    """Say in which line of the file it happened: the last one that ran there."""
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return _line_of_syntax(error)
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f", line {lines[-1]}" if lines else ""
+
+
+def _line_of_syntax(error: Exception) -> str:
+    return f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+
+
+def _message(error: BaseException) -> str:
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

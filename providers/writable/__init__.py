@@ -1,5 +1,0 @@
-"""The writable provider, after upstream's test adapter: it serves the values that were written to it."""
-
-from providers.writable.provider import WritableProvider
-
-__all__ = ["WritableProvider"]
