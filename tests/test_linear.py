@@ -345,7 +345,7 @@ def test_time_of_a_whole_request_grows_with_its_length(
 def test_measure_finds_a_pattern_that_is_quadratic() -> None:
     """The one that hid JSON web tokens before, for the first part of which every `eyJ` was tried to the end."""
     before = re.compile(r"\beyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)?")
-    assert growth(before.search, repeated("-eyJ"), 1 << 12) > MOST
+    assert growth(before.search, repeated("-eyJ"), 1 << 13) > MOST
 
 
 def test_body_is_read_as_far_as_it_is_shown() -> None:
