@@ -26,7 +26,7 @@ class Passing(str):
     remark: str
 
     def __new__(cls, text: str, *, remark: str = "") -> Self:
-        """Make it."""
+        """Return the text, with its remark."""
         made = super().__new__(cls, text)
         made.remark = remark
         return made

@@ -113,7 +113,7 @@ class Authenticator:
 
 
 def _user_of(judgement: _Judgement, cas: ClientCAsInForce, pairs: HeaderPairs, problems: list[str]) -> User | None:
-    """Give the user whom a certificate proves, or say why there is none."""
+    """Return the user whom a certificate proves, or say why there is none."""
     if judgement.proxy:
         try:
             user = cas.headers.user(pairs)

@@ -44,7 +44,7 @@ class Authorizer:
         monotonic: Callable[[], float],
         waiting: Waiting,
     ) -> None:
-        """Make it; a path of `always_allow_paths` that ends in `*` stands for all that begin so."""
+        """Ask `reviewer`; a path of `always_allow_paths` that ends in `*` stands for all that begin so."""
         self._reviewer = reviewer
         paths = list(always_allow_paths)
         self._paths = frozenset(path for path in paths if not path.endswith("*"))
@@ -72,7 +72,7 @@ class Authorizer:
             raise _forbidden(user, info, decision.reason)
 
     def always_allows(self, info: RequestInfo) -> bool:
-        """Whether everybody may, whoever it is."""
+        """Return whether everybody may, whoever it is."""
         return not info.is_resource and (info.path in self._paths or info.path.startswith(self._prefixes))
 
     def _review(self, user: User, info: RequestInfo) -> Decision:
@@ -90,7 +90,7 @@ def _characters(key: tuple[User, RequestInfo]) -> int:
 
 
 def access_review(user: User, info: RequestInfo) -> dict[str, Any]:
-    """Give the SubjectAccessReviewSpec of a request."""
+    """Return the SubjectAccessReviewSpec of a request."""
     spec: dict[str, Any] = {
         "user": user.name,
         "uid": user.uid,
@@ -115,7 +115,7 @@ def access_review(user: User, info: RequestInfo) -> dict[str, Any]:
 
 
 def _forbidden(user: User, info: RequestInfo, reason: str) -> ForbiddenError:
-    """Say no in the reference's words (k8s.io/apiserver `responsewriters`, apimachinery `NewForbidden`)."""
+    """Return the refusal in the reference's words (k8s.io/apiserver `responsewriters`, apimachinery `NewForbidden`)."""
     sentence = _sentence(user, info).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     if reason:
         sentence += f": {reason}"

@@ -37,7 +37,7 @@ class TokenReviewer(Protocol):
     """Asks the cluster whose a token is; `metrics_apiserver.kube.reviews` fits it."""
 
     def review(self, token: str, audiences: Sequence[str]) -> ReviewedUser | None:
-        """Give the user, None for a bad token. Raises ClusterError when the cluster gives no answer."""
+        """Return the user, None for a bad token. Raises ClusterError when the cluster gives no answer."""
 
 
 class BearerTokens:
@@ -88,7 +88,7 @@ class BearerTokens:
 
 
 def bearer_token(pairs: HeaderPairs) -> str | None:
-    """Give the request's token; another scheme is none, and of several Authorization fields the first counts.
+    """Return the request's token; another scheme is none, and of several Authorization fields the first counts.
 
     Raises ValueError for one that is not UTF-8.
     """

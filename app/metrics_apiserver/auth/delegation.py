@@ -90,7 +90,7 @@ class Delegation:
             client.close()
 
     def check(self) -> str | None:
-        """Say why a client CA is not known yet; None when all are, or nobody waits for them."""
+        """Return why a client CA is not known yet; None when all are, or nobody waits for them."""
         if self._config_map is None or self._tolerant or self.cas.complete:
             return None
         return self._config_map.problem or "the CAs of client certificates are being taken over"

@@ -39,7 +39,7 @@ class _Question(NamedTuple, Generic[_Answer]):
     begun: float
 
     def open(self, seconds: float, now: float) -> bool:
-        """Whether it is younger than this."""
+        """Return whether it is younger than this."""
         return now < self.begun + seconds
 
 
@@ -56,7 +56,7 @@ class ReviewCache(Generic[_Key, _Answer]):
         waiting: Waiting,
         characters: Callable[[_Key], int] = lambda _: 0,
     ) -> None:
-        """Make it; `what` names the question in a refusal.
+        """Keep answers to one kind of question; `what` names it in a refusal.
 
         It keeps at most `size` answers about users who are `verified` by them, and a quarter as many about others, who
         never take the room of the former; and fewer where their keys have more than a thousand characters each.

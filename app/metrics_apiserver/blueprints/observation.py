@@ -117,5 +117,5 @@ class _Overheard:
 
 
 def _name(key: str) -> str:
-    """Give a header's name back from the environ's key."""
+    """Return the name of the header field that a key of the environ stands for."""
     return key.removeprefix("HTTP_").replace("_", "-").title()
