@@ -17,12 +17,12 @@ import pytest
 from gunicorn.http import errors
 from werkzeug.test import Client
 
+from metrics_apiserver.answering.fields import audit_id_of
+from metrics_apiserver.answering.negotiation import negotiate, wants_pretty
 from metrics_apiserver.auth.bearer_token import bearer_token
 from metrics_apiserver.auth.front_proxy import RequestHeaders
 from metrics_apiserver.auth.impersonation import impersonates
 from metrics_apiserver.auth.request_info import request_info
-from metrics_apiserver.blueprints.common_headers import audit_id_of
-from metrics_apiserver.blueprints.negotiation import negotiate, wants_pretty
 from metrics_apiserver.blueprints.openapi import _check_accept
 from metrics_apiserver.errors import StatusError
 from metrics_apiserver.factory import create_app

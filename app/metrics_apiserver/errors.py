@@ -232,6 +232,6 @@ _STATUS_BY_CODE = {
 
 
 def default_status(code: int) -> tuple[str, str]:
-    """Give reason and sentence for a bare HTTP status code; an unknown one counts as an internal error."""
+    """Return reason and sentence for a bare HTTP status code; an unknown one counts as an internal error."""
     fallback = "BadRequest" if 400 <= code < 500 else "InternalError"
     return _STATUS_BY_CODE.get(code, (fallback, "the server could not answer the request"))

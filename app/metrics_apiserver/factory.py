@@ -13,25 +13,29 @@ from flask import Flask
 from prometheus_client import CollectorRegistry
 
 from metrics_apiserver import registry
+from metrics_apiserver.answering.failures import Failures
+from metrics_apiserver.answering.observation import Observer
+from metrics_apiserver.answering.probes import Check, Passing, Probes
+from metrics_apiserver.answering.reads import MetricReads
+from metrics_apiserver.answering.respond import Answering, PlainFront
+from metrics_apiserver.auth.access import Access
 from metrics_apiserver.auth.delegation import Delegation
-from metrics_apiserver.auth.filter import AccessFilter
 from metrics_apiserver.blueprints import (
-    custom_metrics,
     debug,
-    external_metrics,
     failures,
     groups,
+    metrics,
     openapi,
     probes,
     process,
     write_metrics,
 )
-from metrics_apiserver.blueprints.at_once import AtOnce
-from metrics_apiserver.blueprints.observation import Observation, Observer
+from metrics_apiserver.blueprints.observation import Observation
 from metrics_apiserver.blueprints.targets import ReadsTarget
 from metrics_apiserver.discovery import Discovery
 from metrics_apiserver.dispatch.bulkhead import provider_room
 from metrics_apiserver.dispatch.router import Router
+from metrics_apiserver.exchange import Answer, PlainRequest
 from metrics_apiserver.kube.client import ClusterClient
 from metrics_apiserver.kube.cluster import Cluster
 from metrics_apiserver.kube.config import load_client
@@ -39,7 +43,6 @@ from metrics_apiserver.kube.limits import TokenBucket
 from metrics_apiserver.kube.manifests import load_objects
 from metrics_apiserver.kube.standalone import StandaloneCluster
 from metrics_apiserver.model.clock import Clock, SystemClock
-from metrics_apiserver.model.groups import CUSTOM_METRICS, EXTERNAL_METRICS
 from metrics_apiserver.provider import ProviderContext
 from metrics_apiserver.registry import ConfiguredProvider
 from metrics_apiserver.reloading import ConfigurationFile, RunningProviders, make_instances
@@ -90,8 +93,8 @@ class MetricsServer(Flask):
         self.following = following
         self._telemetry = telemetry
         self._draining = threading.Event()
-        # What the worker asks first, on its loop: the short path.
-        self.answer: AtOnce | None = None
+        # Given by the factory, which makes it of what this server has.
+        self.front: PlainFront
 
     def start(self) -> None:
         """Start what runs in the background: the client CAs, the cluster's mapping, the providers, discovery.
@@ -142,6 +145,10 @@ class MetricsServer(Flask):
     def observe_certificate(self, not_after: datetime) -> None:
         """Take note of when the serving certificate in use expires."""
         self._telemetry.certificate_expiration.set(not_after.timestamp())
+
+    def respond(self, request: PlainRequest, *, may_wait: bool) -> Answer | None:
+        """Answer a plain request; None where that would have to wait, or is answered over WSGI alone."""
+        return self.front.respond(request, may_wait=may_wait)
 
     def authentication_check(self) -> str | None:
         """Fail while nobody can be recognised by a certificate, because the cluster has not said whose count."""
@@ -289,17 +296,17 @@ def _delegation(settings: Settings, clock: Clock, following: Following) -> Deleg
     )
 
 
-def _followed(following: Following) -> probes.Passing | None:
+def _followed(following: Following) -> Passing | None:
     """Say what is stale; that is never a failure: a hiccup of the cluster must not take all replicas out."""
     remark = following.remark()
-    return None if remark is None else probes.Passing(remark, remark="stale")
+    return None if remark is None else Passing(remark, remark="stale")
 
 
 def _route(server: MetricsServer, telemetry: Telemetry, clock: Clock, observer: Observer) -> None:
     router = server.router
     version = distribution_version(registry.DISTRIBUTION)
-    live: Mapping[str, probes.Check] = {"ping": lambda: None}
-    ready: dict[str, probes.Check] = {
+    live: Mapping[str, Check] = {"ping": lambda: None}
+    ready: dict[str, Check] = {
         **live,
         "authentication": server.authentication_check,
         "rest-mapping": server.cluster.check,
@@ -308,36 +315,29 @@ def _route(server: MetricsServer, telemetry: Telemetry, clock: Clock, observer: 
     }
     if server.configuration.path:
         ready["configuration"] = partial(_configuration_check, server.configuration)
-    failures.register(server, logger, admit=_admit(server.delegation))
-    server.register_blueprint(groups.blueprint(lambda: server.discovery.documents, lambda: _paths(server, ready)))
+    access = None
+    if server.delegation is not None:
+        access = Access(server.delegation.authenticator, server.delegation.authorizer)
     served = {group: telemetry.freshness.observer(group, clock.now) for group in GROUPS}
-    server.register_blueprint(custom_metrics.blueprint(router, served[CUSTOM_METRICS]))
-    server.register_blueprint(external_metrics.blueprint(router, served[EXTERNAL_METRICS]))
+    failing = Failures(logger)
+    answering = Answering(MetricReads(router, served), Probes(live, ready, logger), failing, access)
+    failures.register(server, failing, logger, access=access)
+    server.register_blueprint(groups.blueprint(lambda: server.discovery.documents, lambda: _paths(server, ready)))
+    for group in GROUPS:
+        server.register_blueprint(metrics.blueprint(group, answering.respond))
     server.register_blueprint(write_metrics.blueprint(router, server.discovery.refresh_soon))
     server.register_blueprint(openapi.blueprint(version))
-    server.register_blueprint(probes.blueprint(live, ready, logger))
+    server.register_blueprint(probes.blueprint(answering.respond))
     server.register_blueprint(process.blueprint(version, telemetry))
     server.register_blueprint(debug.blueprint(router.recent, ready))
-    server.answer = AtOnce(
-        router,
-        known=server.delegation.known if server.delegation is not None else None,
-        observer=observer,
-        served=served,
-        probes={"/healthz": live, "/livez": live, "/readyz": ready},
-    )
+    server.front = PlainFront(answering, observer)
 
 
-def _configuration_check(configuration: ConfigurationFile) -> probes.Passing:
-    return probes.Passing(configuration.status(), remark="a newer one is refused" if configuration.refused else "")
+def _configuration_check(configuration: ConfigurationFile) -> Passing:
+    return Passing(configuration.status(), remark="a newer one is refused" if configuration.refused else "")
 
 
-def _admit(delegation: Delegation | None) -> Callable[[], None] | None:
-    if delegation is None:
-        return None
-    return AccessFilter(delegation.authenticator, delegation.authorizer)
-
-
-def _paths(server: MetricsServer, ready: Mapping[str, probes.Check]) -> list[str]:
+def _paths(server: MetricsServer, ready: Mapping[str, Check]) -> list[str]:
     """List what `/` shows: the paths that stand still."""
     fixed = [rule.rule for rule in server.url_map.iter_rules() if not rule.arguments and not rule.rule.endswith("/")]
     found = [f"/apis/{group}" for group in GROUPS]

@@ -64,7 +64,7 @@ class _Scalars(SafeConstructor, Resolver):
         return str(event.tag)
 
     def value(self, event: Any, tag: str) -> Any:
-        """Give the value. Raises MarkedYAMLError and ValueError."""
+        """Return the value. Raises MarkedYAMLError and ValueError."""
         # A lone `=` has a tag of its own, for which there is no constructor.
         if tag in (f"{_TAG}str", f"{_TAG}value"):
             return event.value
@@ -114,13 +114,13 @@ class YAMLReader:
         self._keys: dict[str, str] = {}
 
     def document(self) -> tuple[int, Any]:
-        """Give the only document with its line, None where there is none. Raises YAMLValueError."""
+        """Return the only document with its line, None where there is none. Raises YAMLValueError."""
         self._single = True
         (found,) = [*self.documents()] or [(1, None)]
         return found
 
     def documents(self) -> Iterator[tuple[int, Any]]:
-        """Give each document with its line, None for an empty one. Raises YAMLValueError."""
+        """Return each document with its line, None for an empty one. Raises YAMLValueError."""
         try:
             loader = _LOADER(self._text)
             try:
@@ -261,7 +261,7 @@ class YAMLReader:
 
 
 def _worded(text: str, error: yaml.MarkedYAMLError, line: int) -> YAMLValueError:
-    """Say what is wrong without the library's own quotation of the line: there may be a password in it."""
+    """Return what is wrong without the library's own quotation of the line: there may be a password in it."""
     if len(text) <= _REWORDED_CHARACTERS:
         try:
             for _ in yaml.parse(text, yaml.SafeLoader):

@@ -16,7 +16,7 @@ from metrics_apiserver.auth.bearer_token import BearerTokens, bearer_token
 from metrics_apiserver.auth.client_cas import ClientCAs
 from metrics_apiserver.auth.user import ANONYMOUS, User
 from metrics_apiserver.auth.waiting import Waiting
-from metrics_apiserver.errors import ServiceUnavailableError, UnauthorizedError
+from metrics_apiserver.errors import ServiceUnavailableError, UnauthorizedError, WouldWaitError
 from metrics_apiserver.settings import AuthenticationSettings
 from tests.auth.making import DAY, NOBODY, SERVER, FakeTokens, TokenUser, WallClock, der, make, named, root
 from tests.controlplane.certificates import Certificate
@@ -61,10 +61,11 @@ class Parts:
         shown = der(certificate) if certificate else None
         try:
             user = self.authenticator.authenticate(pairs, shown)
-        except (UnauthorizedError, ServiceUnavailableError):
-            assert self.authenticator.cached(pairs, shown) is None
+        except UnauthorizedError:
+            with pytest.raises(UnauthorizedError):
+                self.authenticator.authenticate(pairs, shown, may_wait=False)
             raise
-        assert self.authenticator.cached(pairs, shown) == user
+        assert self.authenticator.authenticate(pairs, shown, may_wait=False) == user
         assert self.authenticator.authenticate(pairs, shown) == user
         return user
 
@@ -246,7 +247,8 @@ def test_a_rotated_ca_counts_at_once(
 ) -> None:
     parts.authenticate(pairs, certificate)
     change(parts)
-    assert parts.authenticator.cached(pairs, der(certificate)) is None
+    with pytest.raises(WouldWaitError):
+        parts.authenticator.authenticate(pairs, der(certificate), may_wait=False)
     with pytest.raises(UnauthorizedError):
         parts.authenticate(pairs, certificate)
     parts.cas.use_config_map(config_map())
@@ -270,7 +272,8 @@ def test_a_certificate_that_was_good_expires(
 ) -> None:
     parts.authenticate(pairs, certificate)
     parts.clock.moved = DAY.total_seconds() + 60
-    assert parts.authenticator.cached(pairs, der(certificate)) is None
+    with pytest.raises(WouldWaitError):
+        parts.authenticator.authenticate(pairs, der(certificate), may_wait=False)
     with pytest.raises(UnauthorizedError) as caught:
         parts.authenticate(pairs, certificate)
     assert "expired" in caught.value.cause
@@ -381,4 +384,4 @@ def test_the_certificates_that_are_remembered_are_bounded(parts: Parts) -> None:
     refused = parts.authenticator._refused
     assert refused.currsize <= refused.maxsize == 1 << 20
     assert len(refused) < 5000
-    assert parts.authenticator.cached([], plain) == AS_ALICE
+    assert parts.authenticator.authenticate([], plain, may_wait=False) == AS_ALICE

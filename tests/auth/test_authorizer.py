@@ -13,7 +13,7 @@ from metrics_apiserver.auth.authorizer import Authorizer, access_review
 from metrics_apiserver.auth.request_info import RequestInfo, request_info
 from metrics_apiserver.auth.user import ANONYMOUS, MASTERS, User
 from metrics_apiserver.auth.waiting import Waiting
-from metrics_apiserver.errors import ForbiddenError, ServiceUnavailableError
+from metrics_apiserver.errors import ForbiddenError, ServiceUnavailableError, WouldWaitError
 from metrics_apiserver.target import read_target
 from tests.auth.making import Answer, FakeAccess, WallClock
 
@@ -131,7 +131,7 @@ def test_masters_may_do_all_without_asking() -> None:
     judge = authorizer(access)
     for info in (POD, METRICS):
         judge.authorize(ROOT, info)
-        assert judge.cached(ROOT, info) is True
+        judge.authorize(ROOT, info, may_wait=False)
     assert access.asked == []
     with pytest.raises(ForbiddenError):
         judge.authorize(User("eve", groups=("dev,system:masters",)), POD)
@@ -141,19 +141,21 @@ def test_masters_may_do_all_without_asking() -> None:
 def test_a_decision_counts_for_ten_seconds(answer: Answer) -> None:
     access, clock = FakeAccess(answer), WallClock()
     judge = authorizer(access, clock)
-    assert judge.cached(ALICE, POD) is None
+    with pytest.raises(WouldWaitError):
+        judge.authorize(ALICE, POD, may_wait=False)
     for moment, asked in ((0, 1), (9.9, 1), (10.1, 2), (20.3, 3)):
         clock.moved = moment
         decide(judge, ALICE)
         assert len(access.asked) == asked
-        assert judge.cached(ALICE, POD) == answer.allowed
+        assert decide(judge, ALICE, may_wait=False) == answer.allowed
 
 
-def decide(judge: Authorizer, user: User, info: RequestInfo = POD) -> None:
+def decide(judge: Authorizer, user: User, info: RequestInfo = POD, *, may_wait: bool = True) -> bool:
     try:
-        judge.authorize(user, info)
+        judge.authorize(user, info, may_wait=may_wait)
     except ForbiddenError:
-        assert judge.cached(user, info) is False
+        return False
+    return True
 
 
 def test_decisions_are_kept_apart() -> None:

@@ -17,6 +17,7 @@ from metrics_apiserver.auth.user import User
 from metrics_apiserver.environ import HEADER_PAIRS, PEER_CERTIFICATE
 from metrics_apiserver.factory import MetricsServer
 from metrics_apiserver.serving.heads import plain_get
+from tests.answering.plain import plain
 from tests.auth.conftest import Reviewing
 from tests.auth.making import der
 from tests.auth.targets import EXTERNAL, IDENTITIES, METHODS, QUEUE, decide, request_of, target
@@ -48,9 +49,9 @@ class Watched:
         authorizer = server.delegation.authorizer
         authorize = authorizer.authorize
 
-        def noting(user: User, info: RequestInfo) -> None:
+        def noting(user: User, info: RequestInfo, *, may_wait: bool) -> None:
             self._judged.append(info)
-            authorize(user, info)
+            authorize(user, info, may_wait=may_wait)
 
         monkeypatch.setattr(authorizer, "authorize", noting)
         for endpoint, view in list(server.view_functions.items()):
@@ -81,9 +82,8 @@ class Watched:
     def at_once(self, received: bytes, certificate: bytes | None) -> int | None:
         """Ask as the worker's loop does; the status, None where it is left to a thread."""
         head = plain_get(received)
-        assert self.server.answer is not None
-        made = self.server.answer(head.target, head.pairs, certificate) if head is not None else None
-        return int(made.split(b" ", 2)[1]) if made is not None else None
+        made = plain(self.server, head.target, head.pairs, certificate) if head is not None else None
+        return made.code if made is not None else None
 
 
 @pytest.fixture(name="watched")

@@ -12,8 +12,12 @@ import pytest
 from werkzeug.test import Client
 
 from metrics_apiserver import logs
-from metrics_apiserver.environ import USER
+from metrics_apiserver.auth.access import Judgement
+from metrics_apiserver.auth.request_info import request_info
+from metrics_apiserver.auth.user import ANONYMOUS
+from metrics_apiserver.environ import JUDGEMENT
 from metrics_apiserver.factory import MetricsServer
+from metrics_apiserver.target import read_target
 from tests.conftest import asker
 from tests.fakes import LOGGER
 
@@ -69,7 +73,8 @@ def test_a_request_is_one_line_of_text(client: Client, log_at: Log) -> None:
 def test_a_request_is_one_object_of_json(client: Client, log_at: Log) -> None:
     """With the same fields, numbers as numbers."""
     stream = log_at(2, as_json=True)
-    client.get(f"{READ}?labelSelector=a", headers={"Audit-Id": "a-1"}, environ_overrides={USER: "system:anonymous"})
+    judged = Judgement(ANONYMOUS, request_info("GET", read_target(READ)), None)
+    client.get(f"{READ}?labelSelector=a", headers={"Audit-Id": "a-1"}, environ_overrides={JUDGEMENT: judged})
     line = json.loads(stream.getvalue())
     assert {"time", "pid", "latency_ms"} < line.keys()
     assert (line["level"], line["logger"], line["message"]) == ("info", "metrics_apiserver.requests", "request")

@@ -6,8 +6,10 @@ import pytest
 from flask import Flask
 from werkzeug.test import Client
 
+from metrics_apiserver.answering.probes import Passing, Probes
 from metrics_apiserver.blueprints import probes
 from metrics_apiserver.factory import MetricsServer
+from metrics_apiserver.target import read_target
 from tests.fakes import LOGGER
 
 
@@ -17,11 +19,14 @@ def _probe() -> Client:
     app = Flask("test", static_folder=None)
     live = {"ping": lambda: None}
     told = {
-        "file": lambda: probes.Passing("/etc/adapter/config.yaml is in use"),
-        "watch": lambda: probes.Passing("no word of 10.0.0.7 for 70 s", remark="stale"),
+        "file": lambda: Passing("/etc/adapter/config.yaml is in use"),
+        "watch": lambda: Passing("no word of 10.0.0.7 for 70 s", remark="stale"),
     }
     failing = {"backend": lambda: "no route to 10.0.0.7"}
-    app.register_blueprint(probes.blueprint({**live, **told}, {**live, **failing}, LOGGER))
+    checked = Probes({**live, **told}, {**live, **failing}, LOGGER)
+    app.register_blueprint(
+        probes.blueprint(lambda request: checked.respond(read_target(request.target), request.audit_id))
+    )
     return Client(app)
 
 

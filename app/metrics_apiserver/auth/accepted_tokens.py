@@ -1,4 +1,4 @@
-"""Whose tokens the cluster accepted lately: these are reviewed ahead of what anybody may make up."""
+"""The tokens that the cluster accepted lately: they are reviewed ahead of tokens that anybody can make up."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class AcceptedTokens:
     def __init__(
         self, monotonic: Callable[[], float], *, tokens: int = _TOKENS, each: int = _TOKENS_OF_ONE_USER
     ) -> None:
-        """Make it for so many tokens, and so many of each user."""
+        """Keep so many tokens at most, and so many of each user."""
         self._names: TTLCache[bytes, str] = TTLCache(tokens, _SECONDS, timer=monotonic)
         self._of_user: LRUCache[str, deque[bytes]] = LRUCache(tokens)
         self._each = each

@@ -14,7 +14,7 @@ from metrics_apiserver.auth.certificates import CertificateRefusedError, Subject
 from metrics_apiserver.auth.client_cas import ClientCAs, ClientCAsInForce
 from metrics_apiserver.auth.front_proxy import HeaderPairs
 from metrics_apiserver.auth.user import ANONYMOUS, User
-from metrics_apiserver.errors import ServiceUnavailableError, UnauthorizedError
+from metrics_apiserver.errors import ServiceUnavailableError, UnauthorizedError, WouldWaitError
 
 __all__ = ["Authenticator"]
 
@@ -63,23 +63,24 @@ class Authenticator:
         self._refused: LRUCache[bytes, _Judgement] = LRUCache(_REFUSED_BYTES, getsizeof=lambda each: each.size)
         self._lock = Lock()
 
-    def authenticate(self, pairs: HeaderPairs, certificate: bytes | None) -> User:
-        """Give the user of a request.
+    def authenticate(self, pairs: HeaderPairs, certificate: bytes | None, *, may_wait: bool = True) -> User:
+        """Return the user of a request.
 
-        Raises UnauthorizedError where what was presented was refused, and ServiceUnavailableError while nobody can
-        tell whether it is good.
+        Raises UnauthorizedError where what was presented was refused, ServiceUnavailableError while nobody can tell
+        whether it is good, and WouldWaitError where that takes the cluster or the verification of a certificate, and
+        this must not wait.
         """
         problems: list[str] = []
         undecided = None
         if certificate is not None:
             undecided = self._unknown()
             cas = self._cas.in_force
-            user = _user_of(self._judge(certificate, cas), cas, pairs, problems)
+            user = _user_of(self._judge(certificate, cas, may_wait=may_wait), cas, pairs, problems)
             if user is not None:
                 return user
         token = _token(pairs, problems)
         if token is not None:
-            user = self._tokens.user(token)
+            user = self._tokens.user(token, may_wait=may_wait)
             if user is not None:
                 return user
             problems.append("the cluster refused the token")
@@ -90,27 +91,12 @@ class Authenticator:
             raise UnauthorizedError("; ".join(problems))
         return ANONYMOUS
 
-    def cached(self, pairs: HeaderPairs, certificate: bytes | None) -> User | None:
-        """Give the user if that takes neither the cluster nor a certificate's verification, and it is not refused."""
-        problems: list[str] = []
-        if certificate is not None:
-            cas = self._cas.in_force
-            judgement = self._known(certificate, cas.generation, self._now().timestamp())
-            if judgement is None:
-                return None
-            user = _user_of(judgement, cas, pairs, problems)
-            if user is not None:
-                return user
-        token = _token(pairs, problems)
-        if token is None:
-            return None if problems else ANONYMOUS
-        known = self._tokens.cached(token)
-        return known[0] if known else None
-
-    def _judge(self, der: bytes, cas: ClientCAsInForce) -> _Judgement:
+    def _judge(self, der: bytes, cas: ClientCAsInForce, *, may_wait: bool) -> _Judgement:
         now = self._now()
         judgement = self._known(der, cas.generation, now.timestamp())
         if judgement is None:
+            if not may_wait:
+                raise WouldWaitError
             judgement = _judge(der, cas, now)
             kept, other = (self._good, self._refused) if judgement.good else (self._refused, self._good)
             with self._lock:
@@ -127,7 +113,7 @@ class Authenticator:
 
 
 def _user_of(judgement: _Judgement, cas: ClientCAsInForce, pairs: HeaderPairs, problems: list[str]) -> User | None:
-    """Give the user whom a certificate proves, or say why there is none."""
+    """Return the user whom a certificate proves, or say why there is none."""
     if judgement.proxy:
         try:
             user = cas.headers.user(pairs)

@@ -44,7 +44,7 @@ class Authorizer:
         monotonic: Callable[[], float],
         waiting: Waiting,
     ) -> None:
-        """Make it; a path of `always_allow_paths` that ends in `*` stands for all that begin so."""
+        """Ask `reviewer`; a path of `always_allow_paths` that ends in `*` stands for all that begin so."""
         self._reviewer = reviewer
         paths = list(always_allow_paths)
         self._paths = frozenset(path for path in paths if not path.endswith("*"))
@@ -58,25 +58,22 @@ class Authorizer:
             characters=_characters,
         )
 
-    def authorize(self, user: User, info: RequestInfo) -> None:
-        """Let a request pass, or raise ForbiddenError, or ServiceUnavailableError where the cluster does not say."""
+    def authorize(self, user: User, info: RequestInfo, *, may_wait: bool = True) -> None:
+        """Let a request pass.
+
+        Raises ForbiddenError, ServiceUnavailableError where the cluster does not say, and WouldWaitError where it would
+        have to be asked and this must not wait.
+        """
         if self.always_allows(info) or MASTERS in user.groups:
             return
         asker = user.name if user.verified else None
-        decision = self._decisions.get((user, info), lambda: self._review(user, info), asker=asker)
+        decision = self._decisions.get((user, info), lambda: self._review(user, info), asker=asker, may_wait=may_wait)
         if not decision.allowed:
             raise _forbidden(user, info, decision.reason)
 
     def always_allows(self, info: RequestInfo) -> bool:
-        """Whether everybody may, whoever it is."""
+        """Return whether everybody may, whoever it is."""
         return not info.is_resource and (info.path in self._paths or info.path.startswith(self._prefixes))
-
-    def cached(self, user: User, info: RequestInfo) -> bool | None:
-        """Whether the user may; None if only the cluster knows."""
-        if self.always_allows(info) or MASTERS in user.groups:
-            return True
-        decision = self._decisions.cached((user, info))
-        return None if decision is None else decision.allowed
 
     def _review(self, user: User, info: RequestInfo) -> Decision:
         try:
@@ -93,7 +90,7 @@ def _characters(key: tuple[User, RequestInfo]) -> int:
 
 
 def access_review(user: User, info: RequestInfo) -> dict[str, Any]:
-    """Give the SubjectAccessReviewSpec of a request."""
+    """Return the SubjectAccessReviewSpec of a request."""
     spec: dict[str, Any] = {
         "user": user.name,
         "uid": user.uid,
@@ -118,7 +115,7 @@ def access_review(user: User, info: RequestInfo) -> dict[str, Any]:
 
 
 def _forbidden(user: User, info: RequestInfo, reason: str) -> ForbiddenError:
-    """Say no in the reference's words (k8s.io/apiserver `responsewriters`, apimachinery `NewForbidden`)."""
+    """Return the refusal in the reference's words (k8s.io/apiserver `responsewriters`, apimachinery `NewForbidden`)."""
     sentence = _sentence(user, info).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     if reason:
         sentence += f": {reason}"

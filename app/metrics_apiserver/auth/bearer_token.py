@@ -37,11 +37,11 @@ class TokenReviewer(Protocol):
     """Asks the cluster whose a token is; `metrics_apiserver.kube.reviews` fits it."""
 
     def review(self, token: str, audiences: Sequence[str]) -> ReviewedUser | None:
-        """Give the user, None for a bad token. Raises ClusterError when the cluster gives no answer."""
+        """Return the user, None for a bad token. Raises ClusterError when the cluster gives no answer."""
 
 
 class BearerTokens:
-    """Whose tokens are, asked once in ten seconds for each; a token itself is kept nowhere."""
+    """Asks the cluster whose a token is, once in ten seconds for each; a token itself is kept nowhere."""
 
     def __init__(
         self,
@@ -61,14 +61,14 @@ class BearerTokens:
         )
         self._accepted = AcceptedTokens(monotonic)
 
-    def user(self, token: str) -> User | None:
-        """Give the token's user, None where it is no good. Raises ServiceUnavailableError."""
-        key = self._key(token)
-        return self._users.get(key, lambda: self._review(token, key), asker=self._accepted.name(key))[0]
+    def user(self, token: str, *, may_wait: bool = True) -> User | None:
+        """Return the token's user, None where it is no good.
 
-    def cached(self, token: str) -> tuple[User | None] | None:
-        """Give what `user` would give, in a tuple, if it is known without asking."""
-        return self._users.cached(self._key(token))
+        Raises ServiceUnavailableError, and WouldWaitError where only the cluster knows and this must not wait.
+        """
+        key = self._key(token)
+        asker = self._accepted.name(key)
+        return self._users.get(key, lambda: self._review(token, key), asker=asker, may_wait=may_wait)[0]
 
     def _key(self, token: str) -> bytes:
         return hmac.digest(self._secret, token.encode("utf-8"), "sha256")
@@ -88,7 +88,7 @@ class BearerTokens:
 
 
 def bearer_token(pairs: HeaderPairs) -> str | None:
-    """Give the request's token; another scheme is none, and of several Authorization fields the first counts.
+    """Return the request's token; another scheme is none, and of several Authorization fields the first counts.
 
     Raises ValueError for one that is not UTF-8.
     """

@@ -30,7 +30,7 @@ class CertificateRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whom a certificate names; of several common names the last counts, as in Go."""
+    """The names in a certificate; of several common names the last counts, as in Go."""
 
     common_name: str
     organizations: tuple[str, ...]
@@ -96,7 +96,7 @@ def load_certificate(der: bytes) -> x509.Certificate:
 
 
 def subject_of(certificate: x509.Certificate) -> Subject:
-    """Say whom a certificate names. Raises CertificateRefusedError."""
+    """Return the names in a certificate. Raises CertificateRefusedError."""
     try:
         attributes = list(certificate.subject)
         names = _values(attributes, NameOID.COMMON_NAME)

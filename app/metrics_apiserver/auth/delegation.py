@@ -8,10 +8,6 @@ from metrics_apiserver.auth.authenticator import Authenticator
 from metrics_apiserver.auth.authorizer import Authorizer
 from metrics_apiserver.auth.bearer_token import BearerTokens
 from metrics_apiserver.auth.client_cas import ClientCAs
-from metrics_apiserver.auth.front_proxy import HeaderPairs
-from metrics_apiserver.auth.impersonation import impersonates
-from metrics_apiserver.auth.request_info import RequestInfo
-from metrics_apiserver.auth.user import User
 from metrics_apiserver.auth.waiting import Waiting
 from metrics_apiserver.files import FileFollower
 from metrics_apiserver.kube.authentication_config import CONFIG_MAP, AuthenticationConfigMap
@@ -93,15 +89,8 @@ class Delegation:
         for client in self._clients:
             client.close()
 
-    def known(self, pairs: HeaderPairs, certificate: bytes | None, info: RequestInfo) -> User | None:
-        """Give who asks, if it is known from memory both who it is and that the request is allowed."""
-        user = self.authenticator.cached(pairs, certificate)
-        if user is None or info.misleading or impersonates(pairs):
-            return None
-        return user if self.authorizer.cached(user, info) else None
-
     def check(self) -> str | None:
-        """Say why a client CA is not known yet; None when all are, or nobody waits for them."""
+        """Return why a client CA is not known yet; None when all are, or nobody waits for them."""
         if self._config_map is None or self._tolerant or self.cas.complete:
             return None
         return self._config_map.problem or "the CAs of client certificates are being taken over"

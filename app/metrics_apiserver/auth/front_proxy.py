@@ -1,4 +1,4 @@
-"""Whom a front proxy speaks for: the header fields that name a user (k8s.io/apiserver `headerrequest`)."""
+"""The user whom a front proxy names in header fields (k8s.io/apiserver `headerrequest`)."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class RequestHeaders:
         return cls(tuple(allowed_names), *headers)
 
     def allows(self, common_name: str) -> bool:
-        """Whether a certificate of this name may speak for others; one without a name only where any may."""
+        """Return whether a certificate of this name may speak for others; one without a name only where any may."""
         return not self.allowed_names or (common_name != "" and common_name in self.allowed_names)
 
     def user(self, pairs: HeaderPairs) -> User | None:
-        """Give the user of whom a trusted front proxy tells; None where it names none.
+        """Return the user of whom a trusted front proxy tells; None where it names none.
 
         Raises ValueError for a value that is not UTF-8.
         """
@@ -75,7 +75,7 @@ def wire_text(value: str) -> str:
 
 
 def _first(pairs: HeaderPairs, headers: Iterable[str]) -> str:
-    """Give the first of these headers that has a value; of a repeated one the first value counts, even if empty."""
+    """Return the first of these headers that has a value; of a repeated one the first value counts, even if empty."""
     for header in headers:
         value = next((value for key, value in pairs if key == header), "")
         if value:

@@ -11,5 +11,5 @@ _EXTRA = "IMPERSONATE-EXTRA-"
 
 
 def impersonates(pairs: HeaderPairs) -> bool:
-    """Whether a request asks to be taken for somebody else's."""
+    """Return whether a request asks to be taken for somebody else's."""
     return any(name.startswith("IMPERSONATE-") and (name in _NAMES or name.startswith(_EXTRA)) for name, _ in pairs)

@@ -117,7 +117,7 @@ _FIELD_TERM = re.compile(r"((?:[^!=]|!(?!=))*)(!=|==?)((?:[^\\,=]|\\[\\,=])*)\Z"
 
 
 def _exact_name(parameters: Mapping[str, str]) -> str:
-    """Give the name that `metadata.name=X` requires, where X can be one; the rest may say what it likes."""
+    """Return the name that `metadata.name=X` requires, where X can be one; the rest may say what it likes."""
     text = parameters.get("fieldSelector", "")
     if not text or not _decodes(parameters):
         return ""
@@ -134,7 +134,7 @@ def _exact_name(parameters: Mapping[str, str]) -> str:
 
 
 def _decodes(parameters: Mapping[str, str]) -> bool:
-    """Whether the other parameters of a list can be read."""
+    """Return whether the other parameters of a list can be read."""
     numbers = (parameters[name] for name in ("limit", "timeoutSeconds") if name in parameters)
     if not all(_INTEGER.match(number) for number in numbers):
         return False

@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 from cachetools import TTLCache
 
 from metrics_apiserver.auth.waiting import Waiting
-from metrics_apiserver.errors import ServiceUnavailableError
+from metrics_apiserver.errors import ServiceUnavailableError, WouldWaitError
 from metrics_apiserver.kube.reviews import REVIEW_SECONDS
 
 __all__ = ["ReviewCache"]
@@ -39,7 +39,7 @@ class _Question(NamedTuple, Generic[_Answer]):
     begun: float
 
     def open(self, seconds: float, now: float) -> bool:
-        """Whether it is younger than this."""
+        """Return whether it is younger than this."""
         return now < self.begun + seconds
 
 
@@ -56,7 +56,7 @@ class ReviewCache(Generic[_Key, _Answer]):
         waiting: Waiting,
         characters: Callable[[_Key], int] = lambda _: 0,
     ) -> None:
-        """Make it; `what` names the question in a refusal.
+        """Keep answers to one kind of question; `what` names it in a refusal.
 
         It keeps at most `size` answers about users who are `verified` by them, and a quarter as many about others, who
         never take the room of the former; and fewer where their keys have more than a thousand characters each.
@@ -72,21 +72,19 @@ class ReviewCache(Generic[_Key, _Answer]):
         # Held for a moment only: who waits does so without it.
         self._lock = threading.Lock()
 
-    def cached(self, key: _Key) -> _Answer | None:
-        """Return the answer if it is here; waits for nobody."""
-        with self._lock:
-            return self._kept(key)
+    def get(self, key: _Key, review: Callable[[], _Answer], *, asker: str | None, may_wait: bool = True) -> _Answer:
+        """Return the answer that is kept, or the cluster's; `review` must not return None.
 
-    def get(self, key: _Key, review: Callable[[], _Answer], *, asker: str | None) -> _Answer:
-        """Return the answer from here, or from the cluster; None is no answer that `review` may give.
-
-        `asker` is the name of a verified user, None for a stranger. Raises what `review` raises, and
-        ServiceUnavailableError where no thread may wait for the cluster any more.
+        `asker` is the name of a verified user, None for a stranger. Raises what `review` raises,
+        ServiceUnavailableError where no thread may wait for the cluster any more, and WouldWaitError where this one may
+        not wait.
         """
         with self._lock:
             kept = self._kept(key)
             if kept is not None:
                 return kept
+            if not may_wait:
+                raise WouldWaitError
             now = self._monotonic()
             shared = self._under_way.get(key)
             if shared is not None and not shared.open(_QUESTION_SECONDS, now):

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from flask import Blueprint, Response
 
+from metrics_apiserver.answering.probes import Check, status_of
 from metrics_apiserver.blueprints import responses
-from metrics_apiserver.blueprints.probes import Check, status_of
 from metrics_apiserver.dispatch.recent import RecentReads
 
 __all__ = ["blueprint"]

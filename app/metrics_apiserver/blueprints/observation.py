@@ -1,84 +1,17 @@
-"""Every request is seen here, whoever answers it: its metrics and its line in the log."""
+"""The requests that come over WSGI are noted here, whoever answers them."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from metrics_apiserver.environ import USER
-from metrics_apiserver.logs import (
-    BODIES,
-    DECISIONS,
-    HEADERS,
-    SHOWN,
-    EventLogger,
-    get_logger,
-    hide_secrets,
-    shown_body,
-    shown_field,
-    shown_headers,
-    shown_method,
-    shown_target,
-)
-from metrics_apiserver.model.clock import Clock
-from metrics_apiserver.telemetry import RequestMetrics
+from metrics_apiserver.answering.observation import Answered, Observer
+from metrics_apiserver.auth.access import Judgement
+from metrics_apiserver.environ import JUDGEMENT
 
-__all__ = ["Answered", "Observation", "Observer", "WSGIApplication"]
+__all__ = ["Observation", "WSGIApplication"]
 
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-
-# Asked every few seconds, and never by a user.
-_ROUTINE = ("livez", "readyz", "healthz", "metrics")
-# Characters of the Accept field that a line shows.
-_LONGEST_FIELD = 512
-
-
-class Answered(NamedTuple):
-    """A request that was answered, with what is noted of it; `target` is as it came, `seconds` what it took to make."""
-
-    method: str
-    path: str
-    target: str
-    code: int
-    seconds: float
-    size: int
-    audit_id: str
-    user: str
-    accept: str
-    content_type: str
-
-
-class Observer:
-    """Notes every request, whichever way it was answered: its metrics, and its line in the log."""
-
-    def __init__(self, metrics: RequestMetrics, clock: Clock) -> None:
-        self.metrics = metrics
-        self.monotonic = clock.monotonic
-        self.log = get_logger("metrics_apiserver.requests")
-
-    def note(self, answered: Answered) -> None:
-        """Count and log a request."""
-        self.metrics.observe(
-            answered.method, answered.path, code=answered.code, seconds=answered.seconds, size=answered.size
-        )
-        level = DECISIONS if answered.path.strip("/").partition("/")[0] in _ROUTINE else logging.INFO
-        if not self.log.enabled_for(level):
-            return
-        fields: dict[str, object] = {
-            SHOWN: True,
-            "audit_id": hide_secrets(answered.audit_id),
-            "user": hide_secrets(answered.user),
-            "verb": shown_method(answered.method),
-            "path": shown_target(answered.target),
-            "code": answered.code,
-            "latency_ms": round(answered.seconds * 1000, 3),
-            "size": answered.size,
-        }
-        if self.log.enabled_for(DECISIONS):
-            accept = shown_field("accept", answered.accept[:_LONGEST_FIELD])
-            fields |= {"accept": accept, "content_type": answered.content_type}
-        self.log.log(level, "request", **fields)
 
 
 class Observation:
@@ -102,7 +35,7 @@ class Observation:
 
         method = environ["REQUEST_METHOD"]
         observer = self._observer
-        exchange = _Exchange(environ) if observer.log.enabled_for(HEADERS) else None
+        exchange = _Exchange(environ) if observer.shows_exchanges() else None
         begin = observer.monotonic()
         with observer.metrics.in_flight(method):
             body: Iterable[bytes] = ()
@@ -114,12 +47,13 @@ class Observation:
                 named = dict(headers)
                 observer.note(_answered(environ, int(status[:3]), named, observer.monotonic() - begin))
                 if exchange is not None:
-                    exchange.log(observer.log, named.get("Audit-Id", "-"), named)
+                    exchange.note(observer, named.get("Audit-Id", "-"), named)
         return body
 
 
 def _answered(environ: Mapping[str, Any], code: int, headers: Mapping[str, str], seconds: float) -> Answered:
     method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+    judgement: Judgement | None = environ.get(JUDGEMENT)
     return Answered(
         method=method,
         path=path,
@@ -128,7 +62,7 @@ def _answered(environ: Mapping[str, Any], code: int, headers: Mapping[str, str],
         seconds=seconds,
         size=0 if method == "HEAD" else int(headers.get("Content-Length", 0)),
         audit_id=headers.get("Audit-Id", "-"),
-        user=environ.get(USER, "-"),
+        user=judgement.user.name if judgement is not None and judgement.user is not None else "-",
         accept=environ.get("HTTP_ACCEPT", ""),
         content_type=headers.get("Content-Type", ""),
     )
@@ -151,14 +85,11 @@ class _Exchange:
                 body.close()
         return [self._answer]
 
-    def log(self, log: EventLogger, audit_id: object, answered: Mapping[str, str]) -> None:
+    def note(self, observer: Observer, audit_id: str, answered: Mapping[str, str]) -> None:
         """Log the headers, and the bodies too if they are wanted."""
         asked = ((_name(key), value) for key, value in self._environ.items() if key.startswith("HTTP_"))
-        log.log(HEADERS, "request headers", audit_id=audit_id, headers=shown_headers(asked))
-        log.log(HEADERS, "response headers", audit_id=audit_id, headers=shown_headers(answered.items()))
-        if log.enabled_for(BODIES):
-            log.log(BODIES, "request body", audit_id=audit_id, body=shown_body(bytes(self._request.heard)))
-            log.log(BODIES, "response body", audit_id=audit_id, body=shown_body(self._answer, ours=True))
+        bodies = bytes(self._request.heard), self._answer
+        observer.note_exchange(audit_id, asked=asked, answered=answered.items(), bodies=bodies)
 
 
 class _Overheard:
@@ -186,5 +117,5 @@ class _Overheard:
 
 
 def _name(key: str) -> str:
-    """Give a header's name back from the environ's key."""
+    """Return the name of the header field that a key of the environ stands for."""
     return key.removeprefix("HTTP_").replace("_", "-").title()

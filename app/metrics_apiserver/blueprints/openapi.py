@@ -7,8 +7,8 @@ from email.utils import formatdate
 from flask import Blueprint, Response, request
 from werkzeug.http import parse_options_header
 
+from metrics_apiserver.answering.negotiation import accepted
 from metrics_apiserver.blueprints import responses
-from metrics_apiserver.blueprints.negotiation import accepted
 from metrics_apiserver.discovery import Encoded
 from metrics_apiserver.errors import NotAcceptableError, NotFoundError
 from metrics_apiserver.openapi import OpenAPIDocuments

@@ -1,18 +1,21 @@
-"""The one place where a wire document becomes a response."""
+"""Where Flask's requests become ours, and answers and documents become Flask's responses."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, request
+from flask import Response, g, request
 
-from metrics_apiserver.blueprints.negotiation import MediaType, negotiate, wants_pretty
+from metrics_apiserver.answering.fields import audit_id_of
+from metrics_apiserver.answering.negotiation import MediaType, negotiate
+from metrics_apiserver.answering.request import Request
 from metrics_apiserver.discovery import Encoded
-from metrics_apiserver.environ import TARGET
+from metrics_apiserver.environ import HEADER_PAIRS, JUDGEMENT, PEER_CERTIFICATE, TARGET
+from metrics_apiserver.exchange import Answer
 from metrics_apiserver.schemas.encoders import encode
 from metrics_apiserver.target import Target
 
-__all__ = ["EVERY_METHOD", "conditional", "document", "negotiated", "pretty", "target"]
+__all__ = ["EVERY_METHOD", "asking", "conditional", "document", "negotiated", "of", "target"]
 
 # For the views that decide themselves: a path is looked at first, and only then its method refused.
 EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -20,16 +23,38 @@ EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _TAGS_LENGTH = 2048
 
 
+def asking() -> Request:
+    """Return the request under way, as an answer is made from it."""
+    environ = request.environ
+    if "audit_id" not in g:
+        g.audit_id = audit_id_of(environ.get("HTTP_AUDIT_ID", ""))
+    return Request(
+        method=request.method,
+        target=environ["RAW_URI"],
+        accept=environ.get("HTTP_ACCEPT", ""),
+        user_agent=environ.get("HTTP_USER_AGENT", ""),
+        audit_id=g.audit_id,
+        pairs=environ.get(HEADER_PAIRS, ()),
+        certificate=environ.get(PEER_CERTIFICATE),
+        judgement=environ.get(JUDGEMENT),
+    )
+
+
+def of(answer: Answer) -> Response:
+    """Return an answer as Flask has it."""
+    response = Response(answer.body, status=answer.code, content_type=answer.content_type)
+    response.headers.update(answer.fields)
+    return response
+
+
 def negotiated(*, aggregated: bool = False) -> MediaType:
-    """Give the media type of this request's answer. Raises NotAcceptableError."""
+    """Return the media type of this request's answer. Raises NotAcceptableError."""
     return negotiate(request.headers.get("Accept", ""), aggregated=aggregated)
 
 
 def pretty() -> bool:
-    """Whether this request's answer is indented."""
-    # Nearly nobody asks for it: the query string need not be parsed for that.
-    asked = request.args.get("pretty", "") if b"pretty" in request.query_string else ""
-    return wants_pretty(asked, request.headers.get("User-Agent", ""))
+    """Return whether this request's answer is indented."""
+    return asking().pretty
 
 
 def document(content: Any, media_type: MediaType, *, status: int = 200) -> Response:

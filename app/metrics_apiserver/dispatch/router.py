@@ -12,7 +12,7 @@ from metrics_apiserver.dispatch.instance import Instance
 from metrics_apiserver.dispatch.outcomes import Failed, Nothing
 from metrics_apiserver.dispatch.reads import CUSTOM, EXTERNAL, ExternalRead, NameRead, Read, Request, SelectorRead
 from metrics_apiserver.dispatch.recent import RecentReads
-from metrics_apiserver.errors import NotFoundError
+from metrics_apiserver.errors import NotFoundError, WouldWaitError
 from metrics_apiserver.model.clock import Clock
 from metrics_apiserver.model.metrics import CustomMetricInfo, ExternalMetricInfo, ExternalMetricValue, MetricValue
 from metrics_apiserver.model.quantity import Quantity
@@ -103,6 +103,14 @@ class Router:
             return False
         info = CustomMetricInfo(mapping.group_resource, query.info.metric, query.info.namespaced)
         return _little_work(self._table.custom, _custom_read(query, info))
+
+    def read(self, query: Any, *, audit_id: str, user: UserInfo | None = None, may_wait: bool = True) -> Sequence[Any]:
+        """Answer a read."""
+        if not may_wait and not self.immediate(query):
+            raise WouldWaitError
+        if isinstance(query, CustomMetricQuery):
+            return self.read_custom(query, audit_id=audit_id, user=user)
+        return self.read_external(query, audit_id=audit_id, user=user)
 
     def read_custom(
         self, query: CustomMetricQuery, *, audit_id: str, user: UserInfo | None = None

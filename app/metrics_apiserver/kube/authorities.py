@@ -13,7 +13,7 @@ __all__ = ["authority_problems", "parse_authorities", "read_authorities"]
 
 
 def parse_authorities(pem: bytes) -> tuple[bytes, ...]:
-    """Give every certificate (DER), in its order. Raises ValueError with a sentence where there is none.
+    """Return every certificate (DER), in its order. Raises ValueError with a sentence where there is none.
 
     Other blocks, one without its end and the text around them are passed over, but a whole certificate that cannot be
     read is an error, as in client-go's `ParseCertsPEM`. Whether each may sign, and is in date, is not looked at: that
@@ -27,7 +27,7 @@ def parse_authorities(pem: bytes) -> tuple[bytes, ...]:
 
 
 def read_authorities(path: str | Path) -> tuple[bytes, ...]:
-    """Give every certificate (DER) of a PEM file. Raises ValueError with a sentence that names the file."""
+    """Return every certificate (DER) of a PEM file. Raises ValueError with a sentence that names the file."""
     try:
         return parse_authorities(Path(path).read_bytes())
     except OSError as error:
@@ -37,7 +37,7 @@ def read_authorities(path: str | Path) -> tuple[bytes, ...]:
 
 
 def authority_problems(authentication: AuthenticationSettings) -> list[str]:
-    """Say which of the flags' files hold no authority; what cannot be opened at all, the settings say."""
+    """Return which of the flags' files hold no authority; what cannot be opened at all, the settings say."""
     problems = []
     for flag, path in (
         ("--client-ca-file", authentication.client_ca_file),

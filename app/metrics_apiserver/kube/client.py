@@ -224,7 +224,7 @@ def _left(deadline: float) -> float:
 
 
 def _refusal(status: int, content: bytes | bytearray, *, quoted: bool = True) -> str:
-    """Say why the cluster refused: its own words only from a Status, since a proxy may have written the rest."""
+    """Return why the cluster refused: its own words only from a Status, since a proxy may have written the rest."""
     try:
         text = f"{status} {HTTPStatus(status).phrase}"
     except ValueError:

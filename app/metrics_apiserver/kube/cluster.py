@@ -80,7 +80,7 @@ class Cluster:
             client.close()
 
     def check(self) -> str | None:
-        """Say why the cluster cannot be used yet; None when it can."""
+        """Return why the cluster cannot be used yet; None when it can."""
         return self.mapper.problem
 
     def _read(self) -> bool:

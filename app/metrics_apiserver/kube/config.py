@@ -100,7 +100,7 @@ def _place(error: Exception) -> str:
 
 
 def _current_user(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Give the user entry of the current context, of a kubeconfig that the library could read."""
+    """Return the user entry of the current context, of a kubeconfig that the library could read."""
     contexts = {entry["name"]: entry["context"] for entry in document["contexts"]}
     users = {entry["name"]: entry["user"] for entry in document.get("users") or ()}
     return users.get(contexts[document["current-context"]].get("user")) or {}
@@ -116,7 +116,7 @@ def _follow_token(path: Path, configuration: Configuration) -> None:
 
 
 def _socket_options() -> list[tuple[int, int, int]]:
-    """Give urllib3's own options, which ours replace, and keepalive as far as the platform has it."""
+    """Return urllib3's own options, which ours replace, and keepalive as far as the platform has it."""
     options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
     for name, value in _KEEPALIVE.items():
         if hasattr(socket, name):

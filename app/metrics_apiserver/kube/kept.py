@@ -24,7 +24,7 @@ class NoRoomError(OverflowError):
 
 
 def bytes_of(text: str) -> int:
-    """Give how many bytes a text takes in memory, or a few more."""
+    """Return how many bytes a text takes in memory, or a few more."""
     # The widest character decides; this counts all of a text that has a wide one as the widest.
     return _TEXT_BYTES + len(text) if text.isascii() else _WIDE_TEXT_BYTES + 4 * len(text)
 

@@ -38,7 +38,7 @@ class LabelSets:
         self._none = LabelSet({}, 0)
 
     def add(self, found: Mapping[str, str]) -> tuple[LabelSet, int]:
-        """Give the set with these labels for one object more, and how many bytes it brings."""
+        """Return the set with these labels for one object more, and how many bytes it brings."""
         if not found:
             return self._none, 0
         number = _number(found)
@@ -95,7 +95,7 @@ class LabelSets:
 
 
 def _number(labels: Mapping[str, str]) -> int | None:
-    """Give a number that equal sets have in common; None for one that is not shared."""
+    """Return a number that equal sets have in common; None for one that is not shared."""
     if sum(map(len, labels)) + sum(map(len, labels.values())) >= _SHARED_BELOW:
         return None
     return hash(frozenset(labels.items()))

@@ -41,7 +41,7 @@ class ListBounds:
 
 
 def resource_path(resource: GroupVersionResource) -> str:
-    """Give the path of all objects of a resource, in every namespace."""
+    """Return the path of all objects of a resource, in every namespace."""
     group, version, plural = resource.group, resource.version, resource.resource
     return f"/apis/{group}/{version}/{plural}" if group else f"/api/{version}/{plural}"
 

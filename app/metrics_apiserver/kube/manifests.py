@@ -62,7 +62,7 @@ def parse_objects(text: str) -> list[dict[str, Any]]:
 
 
 def _unpacked(place: str, document: Any) -> Iterator[tuple[str, Any]]:
-    """Give each object with its place; an empty document is none."""
+    """Return each object with its place; an empty document is none."""
     if document is None:
         return
     if not isinstance(document, dict) or document.get("kind") != "List":

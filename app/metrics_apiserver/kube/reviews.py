@@ -19,7 +19,7 @@ _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
 @dataclass(frozen=True, slots=True)
 class ReviewedUser:
-    """Whose token it is, in the cluster's words."""
+    """The user of a token, in the cluster's words."""
 
     name: str
     uid: str
@@ -29,7 +29,7 @@ class ReviewedUser:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """Whether an access is allowed; neither allowed nor denied means that nobody has an opinion."""
+    """The decision on an access; neither allowed nor denied means that nobody has an opinion."""
 
     allowed: bool
     denied: bool
@@ -43,7 +43,7 @@ class TokenReviews:
         self._client = client
 
     def review(self, token: str, audiences: Sequence[str]) -> ReviewedUser | None:
-        """Give the token's user, None when the token is no good; with audiences it must be for one of them.
+        """Return the token's user, None when the token is no good; with audiences it must be for one of them.
 
         Raises ClusterError when the cluster does not say.
         """
@@ -69,7 +69,7 @@ class SubjectAccessReviews:
         self._client = client
 
     def review(self, spec: Mapping[str, Any]) -> Review:
-        """Give the answer to a SubjectAccessReviewSpec. Raises ClusterError when the cluster does not say."""
+        """Return the answer to a SubjectAccessReviewSpec. Raises ClusterError when the cluster does not say."""
         document = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
         status = _status(self._client.post_json(_ACCESS_REVIEWS, document, timeout=REVIEW_SECONDS), _ACCESS_REVIEWS)
         allowed, denied = status.get("allowed") is True, status.get("denied") is True

@@ -17,20 +17,20 @@ class ShapeError(TypeError):
 
 
 def object_of(value: object) -> Mapping[str, Any]:
-    """Give a value that is a JSON object. Raises ShapeError."""
+    """Return a value that is a JSON object. Raises ShapeError."""
     if not isinstance(value, dict):
         raise ShapeError("not an object")
     return value
 
 
 def mapping_of(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Give the object of a key, empty where it is left out or null. Raises ShapeError."""
+    """Return the object of a key, empty where it is left out or null. Raises ShapeError."""
     value = document.get(key)
     return {} if value is None else object_of(value)
 
 
 def items_of(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    """Give the objects in the list of a key, none where it is left out or null. Raises ShapeError."""
+    """Return the objects in the list of a key, none where it is left out or null. Raises ShapeError."""
     value = document.get(key)
     if value is None:
         return []
@@ -40,7 +40,7 @@ def items_of(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
 
 
 def optional_text(document: Mapping[str, Any], key: str) -> str:
-    """Give the text of a key, "" where it is left out or null. Raises ShapeError."""
+    """Return the text of a key, "" where it is left out or null. Raises ShapeError."""
     value = document.get(key)
     if value is None:
         return ""
@@ -50,7 +50,7 @@ def optional_text(document: Mapping[str, Any], key: str) -> str:
 
 
 def text_of(document: Mapping[str, Any], key: str) -> str:
-    """Give the text of a key, which is not empty. Raises ShapeError."""
+    """Return the text of a key, which is not empty. Raises ShapeError."""
     value = optional_text(document, key)
     if not value:
         raise ShapeError(f"{key} is missing")
@@ -58,5 +58,5 @@ def text_of(document: Mapping[str, Any], key: str) -> str:
 
 
 def metadata_of(item: object) -> Mapping[str, Any]:
-    """Give an object's metadata. Raises ShapeError."""
+    """Return an object's metadata. Raises ShapeError."""
     return object_of(object_of(item).get("metadata"))

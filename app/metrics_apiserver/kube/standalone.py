@@ -27,7 +27,7 @@ class StandaloneCluster:
         """Do nothing."""
 
     def check(self) -> str | None:
-        """Give None: there is nothing that could be missing."""
+        """Return None: there is nothing that could be missing."""
         return None
 
 

@@ -132,12 +132,12 @@ def _name(metadata: Mapping[str, Any]) -> NamespacedName:
 
 
 def _in_namespace(name: NamespacedName, known: Mapping[str, _Item]) -> NamespacedName:
-    """Give the same name with the text that the namespace's other objects have: all share it."""
+    """Return the same name with the text that the namespace's other objects have: all share it."""
     for other, _ in known.values():
         return NamespacedName(other.namespace, name.name)
     return name
 
 
 def _size(name: NamespacedName, *, first: bool) -> int:
-    """Give the bytes of an object without its labels; the first one of a namespace brings that."""
+    """Return the bytes of an object without its labels; the first one of a namespace brings that."""
     return _OBJECT_BYTES + bytes_of(name.name) + (_NAMESPACE_BYTES + bytes_of(name.namespace) if first else 0)

@@ -57,7 +57,7 @@ _SELECTORS = re.compile(
 
 
 def is_telling(name: str) -> bool:
-    """Whether a parameter, a header field or a member of this name holds what lets somebody in."""
+    """Return whether a parameter, a header field or a member of this name holds what lets somebody in."""
     return _TELLING.search(name) is not None
 
 

@@ -16,7 +16,7 @@ _INFO_FROM, _DECISIONS_FROM = 2, 4
 
 
 def level_of(verbosity: int) -> int:
-    """Give the least level that is logged at a verbosity: warnings and errors always are."""
+    """Return the least level that is logged at a verbosity: warnings and errors always are."""
     if verbosity < _INFO_FROM:
         return logging.WARNING
     if verbosity < _DECISIONS_FROM:
@@ -25,7 +25,7 @@ def level_of(verbosity: int) -> int:
 
 
 def word_of(level: int) -> str:
-    """Give the word for a level, of which there are four."""
+    """Return the word for a level, of which there are four."""
     if level >= logging.ERROR:
         return "error"
     if level >= logging.WARNING:

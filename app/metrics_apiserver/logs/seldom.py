@@ -20,7 +20,7 @@ class Seldom:
         self._lock = threading.Lock()
 
     def allows(self, thing: Hashable) -> bool:
-        """Whether it may be said now; it counts as said from then on."""
+        """Return whether it may be said now; it counts as said from then on."""
         with self._lock:
             if thing in self._said:
                 return False

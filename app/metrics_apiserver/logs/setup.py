@@ -53,7 +53,7 @@ class EventLogger(structlog.BoundLoggerBase):
     """Logs events with fields, at any level of the standard library's logger that it wraps."""
 
     def enabled_for(self, level: int) -> bool:
-        """Whether an event of this level is written at all: ask before its fields are put together."""
+        """Return whether an event of this level is written at all: ask before its fields are put together."""
         return bool(self._logger.isEnabledFor(level))
 
     def log(self, level: int, event: str, **fields: object) -> None:
@@ -64,7 +64,7 @@ class EventLogger(structlog.BoundLoggerBase):
 
 
 def get_logger(name: str) -> EventLogger:
-    """Give a logger that takes fields: `log.log(logging.INFO, "answered", code=200)`."""
+    """Return a logger that takes fields: `log.log(logging.INFO, "answered", code=200)`."""
     # What a line looks like is the formatter's to say, as it is for lines that do not come through structlog.
     processors = [structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
     return EventLogger(logging.getLogger(name), processors, {})

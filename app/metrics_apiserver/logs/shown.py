@@ -174,7 +174,7 @@ def _is_telling_key(requirement: str) -> bool:
 
 
 def _names_secret(text: str) -> bool:
-    """Whether a text that is no URL has a name and a sign after it, and the name is that of a secret."""
+    """Return whether a text that is no URL has a name and a sign after it, and the name is that of a secret."""
     lowered = text.lower()
     if not any(word in lowered for word in _WORDS):
         return False

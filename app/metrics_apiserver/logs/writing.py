@@ -254,7 +254,7 @@ def _write_some(descriptor: int, left: memoryview) -> int:
 
 
 def _after(items: list[_Item], gone: int) -> list[_Item]:
-    """Give the lines that did not go out whole, of those of which so many bytes did."""
+    """Return the lines that did not go out whole, of those of which so many bytes did."""
     for number, (line, _) in enumerate(items):
         gone -= len(line)
         if gone < 0:

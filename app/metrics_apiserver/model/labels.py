@@ -34,7 +34,7 @@ _MUST_BE_SUBDOMAIN: Final = (
 
 
 def validate_label_key(key: str) -> list[str]:
-    """Say what is wrong with a label's key; nothing if it is valid."""
+    """Return what is wrong with a label's key; nothing if it is valid."""
     prefix, slash, name = key.rpartition("/")
     if "/" in prefix:
         return [_MUST_BE_KEY]
@@ -50,7 +50,7 @@ def validate_label_key(key: str) -> list[str]:
 
 
 def validate_label_value(value: str) -> list[str]:
-    """Say what is wrong with a label's value; nothing if it is valid."""
+    """Return what is wrong with a label's value; nothing if it is valid."""
     return _check(value, _VALUE_RE, _NAME_BYTES, _MUST_BE_VALUE)
 
 
@@ -64,7 +64,7 @@ def _check(text: str, pattern: re.Pattern[str], max_bytes: int, must: str) -> li
 
 
 def invalid(path: str, value: str, reason: str) -> str:
-    """Say that a value at a place is invalid, and why (apimachinery `field.Invalid`)."""
+    """Return the sentence that a value at a place is invalid, and why (apimachinery `field.Invalid`)."""
     return f"{path}: Invalid value: {_quote(value)}: {reason}"
 
 

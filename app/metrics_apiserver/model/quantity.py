@@ -170,11 +170,11 @@ class Quantity:
         return _CONTEXT.normalize(_CONTEXT.scaleb(Decimal(self._nano), -_NANO_DIGITS))
 
     def as_plain_decimal(self) -> str:
-        """Give the exact number as text without suffix or exponent: ``1.5``, ``0.000000001``."""
+        """Return the exact number as text without suffix or exponent: ``1.5``, ``0.000000001``."""
         return f"{self.value:f}"
 
     def milli_value(self) -> int:
-        """Give the number of thousandths, rounded away from zero."""
+        """Return the number of thousandths, rounded away from zero."""
         return _divide_up(self._nano, _MILLI)
 
     def __str__(self) -> str:
@@ -217,7 +217,7 @@ def _read(text: str) -> tuple[int, Format]:
 
 
 def _interpret(suffix: str) -> tuple[Format, int]:
-    """Tell the family of a suffix and its exponent, of two in the binary family and of ten in the others."""
+    """Return the family of a suffix and its exponent, of two in the binary family and of ten in the others."""
     if (exponent := _DECIMAL_SUFFIXES.get(suffix)) is not None:
         return Format.DECIMAL_SI, exponent
     if (exponent := _BINARY_SUFFIXES.get(suffix)) is not None:
@@ -228,7 +228,7 @@ def _interpret(suffix: str) -> tuple[Format, int]:
 
 
 def _scale(digits: str, exponent: int) -> int:
-    """Give digits times ten to the exponent in billionths; sizes are judged before a power is computed."""
+    """Return digits times ten to the exponent in billionths; sizes are judged before a power is computed."""
     if len(digits) + exponent > _MAX_DIGITS:
         raise QuantityError(_TOO_LARGE)
     exponent += _NANO_DIGITS

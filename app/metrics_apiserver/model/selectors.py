@@ -89,7 +89,7 @@ class Requirement:
         object.__setattr__(self, "values", tuple(sorted(wanted)))
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether the labels meet the condition; a missing label meets only the negative ones."""
+        """Return whether the labels meet the condition; a missing label meets only the negative ones."""
         value = labels.get(self.key)
         match self.operator:
             case Operator.EQUALS | Operator.DOUBLE_EQUALS | Operator.IN:
@@ -137,7 +137,7 @@ class Selector:
         return not self.requirements
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether the labels meet every requirement."""
+        """Return whether the labels meet every requirement."""
         # A plain loop: this runs once for each object of a namespace, and all() over a generator costs twice as much.
         for requirement in self.requirements:  # noqa: SIM110
             if not requirement.matches(labels):

@@ -55,5 +55,5 @@ class Time(fields.Field[datetime]):
 
 
 def described(text: str) -> dict[str, str]:
-    """Give a field's metadata: OpenAPI shows the text."""
+    """Return a field's metadata: OpenAPI shows the text."""
     return {"description": text}

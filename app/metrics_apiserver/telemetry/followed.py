@@ -24,7 +24,7 @@ class FollowedMetrics(Collector):
         yield GaugeMetricFamily(_NAME, _HELP, labels=["name"])
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Give a sample for each followed thing."""
+        """Return a sample for each followed thing."""
         family = GaugeMetricFamily(_NAME, _HELP, labels=["name"])
         for name, seconds in self._ages().items():
             family.add_metric([name], seconds)

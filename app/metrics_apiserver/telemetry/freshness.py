@@ -47,7 +47,7 @@ class Freshness(Collector):
         self._groups = {group: _Ages() for group in groups}
 
     def observer(self, group: str, now: Callable[[], datetime]) -> Callable[[Iterable[Sampled]], None]:
-        """Give what counts an answer of this group."""
+        """Return what counts an answer of this group."""
         ages = self._groups[group]
 
         def observe(values: Iterable[Sampled]) -> None:
@@ -73,7 +73,7 @@ class Freshness(Collector):
         return observe
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        """Give the histogram as of now."""
+        """Return the histogram as of now."""
         family = HistogramMetricFamily(_NAME, _HELP, labels=["group"])
         for group, ages in self._groups.items():
             with ages.lock:

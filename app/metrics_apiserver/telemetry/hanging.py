@@ -25,7 +25,7 @@ class HangingCalls(Collector):
         self._sources.append(source)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Give the numbers as of now; a provider without such a call has none."""
+        """Return the numbers as of now; a provider without such a call has none."""
         family = GaugeMetricFamily(
             "metrics_apiserver_provider_hanging_calls",
             "Calls of a provider's own code that have not come back in time: check, build, start, stop, list, read.",

@@ -114,7 +114,7 @@ class ProviderMetrics(Collector):
         self._loads: dict[str, Callable[[], ProviderLoad]] = {}
 
     def figures(self, provider: str, api: str) -> ProviderFigures:
-        """Give what counts for a provider in an API."""
+        """Return what counts for a provider in an API."""
         with self._lock:
             return self._figures.setdefault((provider, api), ProviderFigures())
 
@@ -135,7 +135,7 @@ class ProviderMetrics(Collector):
             self._figures = {key: figures for key, figures in self._figures.items() if key[0] in providers}
 
     def collect(self) -> Iterator[Metric]:
-        """Give the figures as of now."""
+        """Return the figures as of now."""
         with self._lock:
             figures, loads = list(self._figures.items()), list(self._loads.items())
         yield _histogram("call_duration_seconds", "How long a call of a provider took.", figures, _seconds_of)

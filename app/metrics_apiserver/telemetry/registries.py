@@ -31,7 +31,7 @@ class ProviderRegistries(Collector):
         self._in_use = dict(registries)
 
     def collect(self) -> Iterator[Metric]:
-        """Give each metric once, with the samples of all that have it; a registry that fails is left out.
+        """Return each metric once, with the samples of all that have it; a registry that fails is left out.
 
         So are those of all where too many hang.
         """

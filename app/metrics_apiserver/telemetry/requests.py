@@ -88,7 +88,7 @@ class RequestMetrics:
         self._counters: dict[tuple[_Route, int], Counter] = {}
 
     def in_flight(self, method: str) -> InFlight:
-        """Give the context manager for a request of this method."""
+        """Return the context manager for a request of this method."""
         return self._read_only if method in _READ_ONLY else self._mutating
 
     def observe(self, method: str, path: str, *, code: int, seconds: float, size: int) -> None:

@@ -101,7 +101,7 @@ def _match(clause: str, *, aggregated: bool) -> MediaType | None:
 
 
 def wants_pretty(parameter: str, user_agent: str) -> bool:
-    """Whether to indent: `?pretty=` decides; without it people's tools get it indented (k8s.io/apiserver)."""
+    """Return whether to indent: `?pretty=` decides; without it people's tools get it indented (k8s.io/apiserver)."""
     if parameter:
         return parameter in _TRUE
     return user_agent.startswith(_READERS)

@@ -1,16 +1,15 @@
-"""The one step before every view: who asks, may they. The only module of this package that knows Flask."""
+"""Who asks, and may they: the one judgement of a request, before anything else of it is looked at."""
 
 from __future__ import annotations
 
-from flask import request
+from typing import NamedTuple
 
 from metrics_apiserver.auth.authenticator import Authenticator
 from metrics_apiserver.auth.authorizer import Authorizer
 from metrics_apiserver.auth.front_proxy import HeaderPairs
 from metrics_apiserver.auth.impersonation import impersonates
-from metrics_apiserver.auth.request_info import RequestInfo, request_info
+from metrics_apiserver.auth.request_info import RequestInfo
 from metrics_apiserver.auth.user import User
-from metrics_apiserver.environ import HEADER_PAIRS, PEER_CERTIFICATE, TARGET, USER, USER_INFO
 from metrics_apiserver.errors import (
     ForbiddenError,
     NotFoundError,
@@ -20,49 +19,50 @@ from metrics_apiserver.errors import (
 )
 from metrics_apiserver.logs import DECISIONS, HIDDEN, get_logger, shown_target
 
-__all__ = ["AccessFilter"]
+__all__ = ["Access", "Judgement"]
 
 
-class AccessFilter:
-    """Lets a request pass, or raises a StatusError; a Flask `before_request`, after the target was read."""
+class Judgement(NamedTuple):
+    """What came of judging a request: who asks, if anybody can tell, and the error that refuses the request."""
+
+    user: User | None
+    info: RequestInfo
+    error: StatusError | None
+
+
+class Access:
+    """Judges requests; a request that is not refused may be answered."""
 
     def __init__(self, authenticator: Authenticator, authorizer: Authorizer) -> None:
         self._authenticator = authenticator
         self._authorizer = authorizer
         self._log = get_logger("metrics_apiserver.auth")
 
-    def __call__(self) -> None:
-        """Judge the request under way."""
-        environ = request.environ
-        info = request_info(request.method, environ[TARGET])
+    def judge(
+        self, pairs: HeaderPairs, certificate: bytes | None, info: RequestInfo, *, may_wait: bool = True
+    ) -> Judgement:
+        """Judge a request by its header fields, the client's certificate, and what is asked for.
+
+        Raises WouldWaitError where the cluster would have to be asked, or a certificate to be verified, and this must
+        not wait.
+        """
         user = None
         try:
-            pairs = environ[HEADER_PAIRS]
-            user = self._user(pairs, environ.get(PEER_CERTIFICATE), info)
+            user = self._user(pairs, certificate, info, may_wait=may_wait)
             if user is not None:
-                environ[USER] = user.name
-                environ[USER_INFO] = user
                 _refuse_impersonation(pairs)
-                self._authorizer.authorize(user, info)
+                self._authorizer.authorize(user, info, may_wait=may_wait)
             if info.misleading:
                 raise NotFoundError.for_path()
         except StatusError as error:
-            self._decided(user, info, error)
-            raise
-        self._decided(user, info, None)
+            return Judgement(user, info, error.with_traceback(None))
+        return Judgement(user, info, None)
 
-    def _user(self, pairs: HeaderPairs, certificate: bytes | None, info: RequestInfo) -> User | None:
-        """Say who asks; None where nobody can tell, and it does not matter."""
-        try:
-            return self._authenticator.authenticate(pairs, certificate)
-        except ServiceUnavailableError:
-            if self._authorizer.always_allows(info):
-                return None
-            raise
-
-    def _decided(self, user: User | None, info: RequestInfo, error: StatusError | None) -> None:
+    def note(self, judgement: Judgement) -> None:
+        """Log a judgement, where decisions are logged: once for each request."""
         if not self._log.enabled_for(DECISIONS):
             return
+        user, info, error = judgement
         fields: dict[str, object] = {
             "user": user.name if user else "-",
             "groups": ",".join(user.groups) if user else "-",
@@ -75,6 +75,15 @@ class AccessFilter:
             reason = error.whole if path == info.path else HIDDEN
             fields["reason"] = error.cause if isinstance(error, UnauthorizedError) else reason
         self._log.log(DECISIONS, "refused" if error else "allowed", **fields)
+
+    def _user(self, pairs: HeaderPairs, certificate: bytes | None, info: RequestInfo, *, may_wait: bool) -> User | None:
+        """Return who asks; None where nobody can tell, and it does not matter."""
+        try:
+            return self._authenticator.authenticate(pairs, certificate, may_wait=may_wait)
+        except ServiceUnavailableError:
+            if self._authorizer.always_allows(info):
+                return None
+            raise
 
 
 def _refuse_impersonation(pairs: HeaderPairs) -> None:

@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from werkzeug.test import Client
 
-from metrics_apiserver.blueprints import metric_reads
-from metrics_apiserver.blueprints.large_answers import Turns
+from metrics_apiserver.answering.turns import Turns
 from metrics_apiserver.budget import LARGE_ANSWERS
 from metrics_apiserver.errors import ServiceUnavailableError
 from metrics_apiserver.factory import MetricsServer
@@ -65,7 +64,7 @@ def test_a_large_read_is_refused_where_too_many_are_being_written(server: Metric
     values = [ExternalMetricValue("queue", NOON, Quantity.of(1), {"number": str(number)}) for number in range(5001)]
     large = Scripted(lambda _: values, from_memory=True)
     small = Scripted(lambda _: values[:5000], from_memory=True)
-    room = metric_reads.turns.room
+    room = server.front.answering.reads.turns.room
     for _ in range(LARGE_ANSWERS):
         assert room.enter()
     try:

@@ -1,0 +1,57 @@
+"""Every failure is answered with a Kubernetes `Status`, in the form that the client reads."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from metrics_apiserver.answering.fields import common_fields
+from metrics_apiserver.answering.request import Request
+from metrics_apiserver.errors import StatusError
+from metrics_apiserver.exchange import Answer, Fields
+from metrics_apiserver.logs.seldom import Seldom
+from metrics_apiserver.schemas.encoders import encode
+from metrics_apiserver.schemas.meta_v1 import StatusSchema
+
+__all__ = ["Failures", "status_document"]
+
+
+class Failures:
+    """Answers failures; the causes that a client is not told are logged, each once in a while."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._said = Seldom()
+
+    def answer(self, error: StatusError, request: Request, *, code: int = 0, reason: str = "") -> Answer:
+        """Return the answer to a failed request, with another code and reason than the error's if they are given."""
+        code = code or error.code
+        # A client that is refused for its own mistake knows why, or is not to know; of trouble here people are told.
+        if error.cause and error.code >= HTTPStatus.INTERNAL_SERVER_ERROR and self._said.allows(error.whole):
+            self._logger.warning("audit-id %s: %s", request.audit_id, error.whole)
+        form = request.form_of_failure()
+        body = encode(
+            status_document(error, code=code, reason=reason), media_type=form.media_type.name, pretty=form.pretty
+        )
+        return Answer(code, form.media_type.content_type, body, _fields(error, code, request.audit_id))
+
+
+def _fields(error: StatusError, code: int, audit_id: str) -> Fields:
+    fields = common_fields(audit_id)
+    if error.details and "retryAfterSeconds" in error.details:
+        # Clients of Kubernetes read the header, and show the field.
+        fields = (("Retry-After", str(error.details["retryAfterSeconds"])), *fields)
+    if code == HTTPStatus.UNAUTHORIZED:
+        # RFC 9110 15.5.2 asks for it: a bearer token is what a client can send again.
+        fields = (*fields, ("WWW-Authenticate", "Bearer"))
+    return fields
+
+
+def status_document(error: StatusError, *, code: int = 0, reason: str = "") -> dict[str, Any]:
+    """Return an error as a Kubernetes `Status`, with another code and reason than its own if they are given."""
+    content = {"message": error.message, "reason": reason or error.reason, "code": code or error.code}
+    if error.details is not None:
+        content["details"] = error.details
+    found: dict[str, Any] = StatusSchema().dump(content)
+    return found

@@ -1,0 +1,70 @@
+"""Reads of metrics: the providers answer, and the answer is written in the version and the form that were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, Protocol
+
+from metrics_apiserver.answering.asked import Asked
+from metrics_apiserver.answering.fields import common_fields
+from metrics_apiserver.answering.request import Request
+from metrics_apiserver.answering.turns import Turns
+from metrics_apiserver.auth.user import User
+from metrics_apiserver.errors import MethodNotAllowedError, WouldWaitError
+from metrics_apiserver.exchange import Answer
+from metrics_apiserver.provider import UserInfo
+from metrics_apiserver.schemas.encoders import JSON, encode
+
+__all__ = ["MetricReads", "Reader", "Served"]
+
+# Is told the values of every answer.
+Served = Callable[[Sequence[Any]], None]
+
+# An answer with more items waits for its turn, of all APIs together.
+_LARGE = 5000
+
+
+class Reader(Protocol):
+    """Answers reads; `dispatch.router.Router` fits it."""
+
+    @property
+    def wants_user(self) -> bool:
+        """Whether an answer may depend on who asks."""
+
+    def read(self, query: Any, *, audit_id: str, user: UserInfo | None = None, may_wait: bool = True) -> Sequence[Any]:
+        """Return the values of a metric. Raises StatusError, and WouldWaitError."""
+
+
+class MetricReads:
+    """Answers reads of metrics; `served` has an observer of values for each API group."""
+
+    def __init__(self, reader: Reader, served: Mapping[str, Served]) -> None:
+        self._reader = reader
+        self._served = served
+        self.turns = Turns()
+
+    def respond(self, asked: Asked, request: Request, user: User | None, *, may_wait: bool) -> Answer:
+        """Answer a read. Raises StatusError, and WouldWaitError."""
+        assert asked.row is not None
+        form = request.form(may_wait=may_wait)
+        if form.media_type.name != JSON and not may_wait:
+            # Writing YAML takes a thousand times as long.
+            raise WouldWaitError
+        query = asked.query()
+        if request.method != "GET":
+            raise MethodNotAllowedError
+        info = _user_info(user) if user is not None and self._reader.wants_user else None
+        values = self._reader.read(query, audit_id=request.audit_id, user=info, may_wait=may_wait)
+        large = len(values) > _LARGE
+        if large and not may_wait:
+            raise WouldWaitError
+        with self.turns.turn() if large else nullcontext():
+            body = encode(asked.row.dump_list(values), media_type=form.media_type.name, pretty=form.pretty)
+        self._served[asked.row.group](values)
+        return Answer(200, form.media_type.content_type, body, common_fields(request.audit_id))
+
+
+def _user_info(user: User) -> UserInfo:
+    """Return who asks in the words of the provider contract."""
+    return UserInfo(user.name, user.uid, user.groups, dict(user.extra))

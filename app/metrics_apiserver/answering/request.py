@@ -1,0 +1,91 @@
+"""A request as an answer is made from it, the same whichever front it came by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+from metrics_apiserver.answering.fields import audit_id_of
+from metrics_apiserver.answering.negotiation import CACHED_LENGTH, MediaType, negotiate, wants_pretty
+from metrics_apiserver.auth.access import Judgement
+from metrics_apiserver.errors import NotAcceptableError, WouldWaitError
+from metrics_apiserver.exchange import Fields, PlainRequest
+from metrics_apiserver.schemas.encoders import JSON
+
+__all__ = ["Form", "Request"]
+
+
+class Form(NamedTuple):
+    """The media type of an answer, and whether it is indented."""
+
+    media_type: MediaType
+    pretty: bool
+
+
+class Request(NamedTuple):
+    """What a client asks. Of a header field that is repeated the values are joined by commas, as in WSGI."""
+
+    method: str
+    target: str
+    """As it came over the wire."""
+    accept: str
+    user_agent: str
+    audit_id: str
+    """The client's own, or a new one."""
+    pairs: Sequence[tuple[str, str]]
+    """The header fields in their order, with their names in upper case, by which a request is judged."""
+    certificate: bytes | None
+    """The client's, in DER."""
+    judgement: Judgement | None = None
+    """Who asks and whether they may, where a front has asked already."""
+
+    @classmethod
+    def of_plain(cls, plain: PlainRequest) -> Request:
+        """Return the request that serving has read."""
+        accept, user_agent, audit_id = _joined(plain.fields)
+        return cls("GET", plain.target, accept, user_agent, audit_id_of(audit_id), plain.fields, plain.certificate)
+
+    @property
+    def query(self) -> str:
+        """The query string as it came."""
+        return self.target.partition("?")[2]
+
+    @property
+    def pretty(self) -> bool:
+        """Whether a document is indented for this client."""
+        return wants_pretty(_pretty(self.query), self.user_agent)
+
+    def form(self, *, may_wait: bool = True) -> Form:
+        """Return the form of an answer that is a document. Raises NotAcceptableError, and WouldWaitError."""
+        if not may_wait and len(self.accept) > CACHED_LENGTH:
+            # It is not kept when it is read, which takes milliseconds.
+            raise WouldWaitError
+        return Form(negotiate(self.accept), self.pretty)
+
+    def form_of_failure(self) -> Form:
+        """Return the form of a `Status`: JSON for a client that reads nothing of what we write."""
+        try:
+            return self.form()
+        except NotAcceptableError:
+            return Form(MediaType(JSON), self.pretty)
+
+
+def _joined(fields: Fields) -> tuple[str, str, str]:
+    """Return the three fields that an answer depends on."""
+    accept = user_agent = audit_id = None
+    for name, value in fields:
+        if name == "ACCEPT":
+            accept = value if accept is None else f"{accept},{value}"
+        elif name == "USER-AGENT":
+            user_agent = value if user_agent is None else f"{user_agent},{value}"
+        elif name == "AUDIT-ID":
+            audit_id = value if audit_id is None else f"{audit_id},{value}"
+    return accept or "", user_agent or "", audit_id or ""
+
+
+def _pretty(query: str) -> str:
+    """Return the parameter `pretty`. Nearly nobody sends it: the query string is not parsed for that."""
+    if "pretty" not in query:
+        return ""
+    return next((value for name, value in parse_qsl(query, errors="replace") if name == "pretty"), "")
