@@ -17,7 +17,6 @@ import pytest
 from gunicorn.http import errors
 from werkzeug.test import Client
 
-from metrics_apiserver.answering.fields import audit_id_of
 from metrics_apiserver.answering.negotiation import negotiate, wants_pretty
 from metrics_apiserver.auth.bearer_token import bearer_token
 from metrics_apiserver.auth.front_proxy import RequestHeaders
@@ -25,6 +24,7 @@ from metrics_apiserver.auth.impersonation import impersonates
 from metrics_apiserver.auth.request_info import request_info
 from metrics_apiserver.blueprints.openapi import _check_accept
 from metrics_apiserver.errors import StatusError
+from metrics_apiserver.exchange import audit_id_of
 from metrics_apiserver.factory import create_app
 from metrics_apiserver.logs import hide_secrets, shown_body, shown_headers, shown_selector, shown_target
 from metrics_apiserver.logs.bodies import _LONGEST_BODY

@@ -1,10 +1,12 @@
-"""What `serving` and the application hand each other where no WSGI is between them: a plain request, and its answer."""
+"""What `serving` and the application hand each other where no WSGI is between them: a request, and its response."""
 
 from __future__ import annotations
 
+import re
+import uuid
 from typing import NamedTuple
 
-__all__ = ["Answer", "Fields", "PlainRequest"]
+__all__ = ["Fields", "PlainRequest", "Response", "audit_id_of", "common_fields"]
 
 # Header fields in their order, names and values; of a request the names are in upper case.
 Fields = tuple[tuple[str, str], ...]
@@ -20,7 +22,7 @@ class PlainRequest(NamedTuple):
     """The client's, DER, which nobody has judged yet; None where it showed none."""
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """What a client gets: HTTP's framing (status line, Date, Connection, Content-Length) is for who writes it."""
 
     code: int
@@ -28,3 +30,20 @@ class Answer(NamedTuple):
     body: bytes
     fields: Fields = ()
     """Header fields besides those of the framing and Content-Type."""
+
+
+# As k8s.io/apiserver sends them.
+_COMMON = (("Cache-Control", "no-cache, private"), ("X-Content-Type-Options", "nosniff"))
+
+# Any client may choose the id: it is logged, and so it must look like one.
+_AUDIT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+
+
+def audit_id_of(given: str = "") -> str:
+    """Return a request's audit id: the client's if it is well formed, else a new one."""
+    return given if _AUDIT_ID.match(given) else str(uuid.uuid4())
+
+
+def common_fields(audit_id: str) -> Fields:
+    """Return what every response carries, its audit id among it."""
+    return (("Audit-Id", audit_id), *_COMMON)

@@ -35,7 +35,7 @@ from metrics_apiserver.blueprints.targets import ReadsTarget
 from metrics_apiserver.discovery import Discovery
 from metrics_apiserver.dispatch.bulkhead import provider_room
 from metrics_apiserver.dispatch.router import Router
-from metrics_apiserver.exchange import Answer, PlainRequest
+from metrics_apiserver.exchange import PlainRequest, Response
 from metrics_apiserver.kube.client import ClusterClient
 from metrics_apiserver.kube.cluster import Cluster
 from metrics_apiserver.kube.config import load_client
@@ -146,7 +146,7 @@ class MetricsServer(Flask):
         """Take note of when the serving certificate in use expires."""
         self._telemetry.certificate_expiration.set(not_after.timestamp())
 
-    def respond(self, request: PlainRequest, *, may_wait: bool) -> Answer | None:
+    def respond(self, request: PlainRequest, *, may_wait: bool) -> Response | None:
         """Answer a plain request; None where that would have to wait, or is answered over WSGI alone."""
         return self.front.respond(request, may_wait=may_wait)
 

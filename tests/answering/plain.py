@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from metrics_apiserver.exchange import Answer, PlainRequest
+from metrics_apiserver.exchange import PlainRequest, Response
 from metrics_apiserver.factory import MetricsServer
 
 __all__ = ["plain"]
@@ -17,6 +17,6 @@ def plain(
     certificate: bytes | None = None,
     *,
     may_wait: bool = False,
-) -> Answer | None:
+) -> Response | None:
     """Return what the server answers, on the loop unless it `may_wait`; None where it leaves that to others."""
     return server.respond(PlainRequest(target, tuple(pairs), certificate), may_wait=may_wait)

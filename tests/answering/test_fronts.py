@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from werkzeug.test import Client
 
 from metrics_apiserver.answering.asked import _of_few_parts, _of_many_parts, read_asked
-from metrics_apiserver.exchange import Answer
+from metrics_apiserver.exchange import Response
 from metrics_apiserver.factory import MetricsServer
 from metrics_apiserver.model.selectors import Selector
 from tests.answering.plain import plain
@@ -28,7 +28,7 @@ TIME = re.compile(rb'"timestamp":"[^"]*"')
 OWN = {"Audit-Id": ""}
 
 
-def at_once(server: MetricsServer, target: str, headers: dict[str, str]) -> Answer | None:
+def at_once(server: MetricsServer, target: str, headers: dict[str, str]) -> Response | None:
     """Ask as the worker's loop does."""
     return plain(server, target, ((name.upper(), value) for name, value in headers.items()))
 

@@ -147,7 +147,7 @@ def test_call_that_hangs_does_not_hold_the_stop(start: Callable[..., LiveServer]
         assert isinstance(hung.exception(10), (OSError, http.client.HTTPException))
     assert took < 3.5
     assert (tmp_path / "stopped").exists()
-    assert "the worker ends without waiting for what still runs: ThreadPoolExecutor-" in server.log()
+    assert "the worker ends without waiting for what still runs: request_" in server.log()
     assert "SIGKILL" not in server.log()
     assert "Shutting down: Master" in server.log().splitlines()[-1]
 

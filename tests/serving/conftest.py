@@ -17,13 +17,31 @@ from tests.serving.attacks import Client
 
 PROJECT = Path(__file__).parents[2]
 
+# What serving needs of any application, for the small ones of tests.
+BASE = """
+import logging, time
+from metrics_apiserver.staleness import Following
+
+class Base:
+    def start(self): pass
+    def stop(self): pass
+    def drain(self): pass
+    def respond(self, request, *, may_wait): return None
+    def client_authorities(self): return ()
+    def observe_certificate(self, not_after): pass
+    def follow(self, name): return Following(time.monotonic, logging.getLogger("test")).follow(name)
+"""
+
 # What the tests ask for; it notes in a file what the hooks called.
-APPLICATION = """
-import hashlib, json, os, pathlib, sys, time
+APPLICATION = (
+    BASE
+    + """
+import hashlib, json, os, pathlib, sys
+from metrics_apiserver.exchange import Response
 
 FOLDER = pathlib.Path(os.environ["TEST_FOLDER"])
 
-class App:
+class App(Base):
     def note(self, word):
         with (FOLDER / "notes").open("a") as file:
             file.write(f"{word} {os.getpid()}\\n")
@@ -32,13 +50,16 @@ class App:
     def stop(self): self.note("stop")
     def drain(self): self.note("drain")
 
-    def answer(self, target, pairs, certificate, *, close=False):
-        # What the worker asks on its loop, before anything else.
-        if not target.startswith("/quick"):
+    def respond(self, request, *, may_wait):
+        # What serving asks before anything else: on its loop, and then on a thread.
+        kind = request.target[1:6]
+        if kind == "boom!":
+            raise RuntimeError("the secret of the house")
+        if kind != ("later" if may_wait else "quick"):
             return None
-        body = json.dumps([target, pairs, certificate is not None]).encode() + b"x" * int(target[6:] or 0)
-        head = b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\nConnection: %s\\r\\n\\r\\n"
-        return head % (len(body), b"close" if close else b"keep-alive") + body
+        asked = [request.target, request.fields, request.certificate is not None]
+        body = json.dumps(asked).encode() + b"x" * int(request.target[6:] or 0)
+        return Response(200, "application/json", body, (("Audit-Id", "a"),))
 
     def __call__(self, environ, start_response):
         path = environ["PATH_INFO"]
@@ -72,6 +93,7 @@ class App:
 
 app = App()
 """
+)
 
 
 def free_port() -> int:

@@ -10,9 +10,12 @@ from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from metrics_apiserver.budget import THREADS
-from metrics_apiserver.serving.loop import LoopWorker
-from tests.serving.conftest import Server, headers, read_all, read_response, wait_for
+from metrics_apiserver.serving.connections import Connections
+from metrics_apiserver.serving.held import Held
+from tests.serving.conftest import BASE, Server, headers, read_all, read_response, wait_for
 
 QUICK = b"GET /quick HTTP/1.1\r\nHost: x\r\nX-Remote-Group: a\r\nX-Remote-Group: b\r\n\r\n"
 SLOW = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -24,6 +27,39 @@ def test_target_fields_and_certificate_are_handed_over(server: Server) -> None:
         client.sendall(QUICK)
         body = read_response(client).split(b"\r\n\r\n", 1)[1]
     assert json.loads(body) == ["/quick", [["HOST", "x"], ["X-REMOTE-GROUP", "a"], ["X-REMOTE-GROUP", "b"]], False]
+
+
+def test_what_would_wait_on_the_loop_is_answered_on_a_thread_by_the_same_way(server: Server) -> None:
+    received = server.exchange((QUICK.replace(b"quick", b"later") + QUICK + SLOW) * 50 + LAST)
+    answers = received.split(b"HTTP/1.1 200 OK")[1:]
+    found = [b"/later" in answer or b"/quick" in answer or answer.endswith(b"hello") for answer in answers]
+    assert found == [True] * 151
+    assert [answer.count(b"/later") for answer in answers[:3]] == [1, 0, 0]
+
+
+@pytest.mark.parametrize("target", [b"/boom!", b"/boom"])
+def test_an_application_that_fails_harms_its_own_connection_alone(server: Server, target: bytes) -> None:
+    """On the loop, and over WSGI: a Status with the audit id, and the connection ends."""
+    with server.connect() as other:
+        other.sendall(QUICK)
+        read_response(other)
+        received = server.exchange(b"GET " + target + b" HTTP/1.1\r\n\r\n" + QUICK)
+        assert received.startswith(b"HTTP/1.1 500 INTERNAL SERVER ERROR\r\n")
+        assert received.count(b"HTTP/1.1") == 1
+        assert headers(received)["connection"] == "close"
+        assert b"the secret of the house" not in received
+        other.sendall(QUICK)
+        assert b"/quick" in read_response(other)
+
+
+def test_both_writers_write_the_same_head(server: Server) -> None:
+    """gunicorn's, over WSGI, and ours: the same fields in the same order, spelled alike."""
+    ours = server.exchange(QUICK[:-2] + b"Connection: close\r\n\r\n").partition(b"\r\n\r\n")[0].split(b"\r\n")
+    theirs = server.exchange(LAST).partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert ours[0] == theirs[0]
+    assert [line.partition(b":")[0] for line in ours[1:-1]] == [line.partition(b":")[0] for line in theirs[1:]]
+    assert ours[1] == theirs[1]
+    assert ours[3] == theirs[3]
 
 
 def test_both_ways_alternate_on_one_connection(server: Server) -> None:
@@ -41,14 +77,14 @@ def test_a_thousand_in_a_row_are_answered_in_order_and_others_meanwhile(server: 
         assert read_all(busy).count(b"/quick0") == 1000
 
 
-ALONE = """
-import time
+ALONE = (
+    BASE
+    + """
+from metrics_apiserver.exchange import Response
 
-class App:
-    def answer(self, target, pairs, certificate, *, close=False):
-        if target != "/quick":
-            return None
-        return b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\nConnection: keep-alive\\r\\n\\r\\n"
+class App(Base):
+    def respond(self, request, *, may_wait):
+        return Response(200, "text/plain", b"") if request.target == "/quick" else None
 
     def __call__(self, environ, start_response):
         connection = environ["gunicorn.socket"]
@@ -61,6 +97,7 @@ class App:
 
 app = App()
 """
+)
 
 
 def test_a_connection_has_one_thread_whatever_is_in_it_and_on_its_way(start: Callable[..., Server]) -> None:
@@ -162,15 +199,16 @@ def test_what_is_deferred_meets_an_answer_that_is_half_written() -> None:
         def wait(self, conn: Any, event: int, step: Callable[..., None], **_: object) -> None:
             conn.event, conn.step = event, step
 
-    worker = LoopWorker.__new__(LoopWorker)
-    worker.cfg, worker._peers, worker._unsent = SimpleNamespace(limit_request_line=8190), Peers(), 0
+    loop = Connections.__new__(Connections)
+    loop._cfg, loop._peers = SimpleNamespace(limit_request_line=8190), Peers()  # type: ignore[assignment]
+    loop._held = Held(loop._peers)
     sock = SimpleNamespace(
         unsent=1, left=False, write=lambda: selectors.EVENT_WRITE, read_head=lambda _: selectors.EVENT_READ
     )
     conn = SimpleNamespace(sock=sock, closed=False, idle=False, counted=0, due=True)
-    worker._write(conn)
-    worker._go(conn, worker._read_on)
-    assert (conn.event, conn.step, conn.due) == (selectors.EVENT_WRITE, worker._write, False)
+    loop._write(conn)
+    loop._go(conn, loop._read_on)
+    assert (conn.event, conn.step, conn.due) == (selectors.EVENT_WRITE, loop._write, False)
 
 
 class Answers:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from metrics_apiserver.serving.hooks import bind, curl_lines
+from metrics_apiserver.embedded import curl_lines
+from metrics_apiserver.serving.hooks import bind
 from metrics_apiserver.serving.log import level_name
 from metrics_apiserver.settings import ServingSettings
 from tests.serving.conftest import APPLICATION, PROJECT, Server, headers, read_all, read_response, wait_for
@@ -194,7 +195,7 @@ def test_an_address_is_written_as_in_a_url(serving: ServingSettings, expected: s
 
 def test_the_lines_to_try_are_for_the_settings(tmp_path: Path) -> None:
     cert = tmp_path / "a folder" / "apiserver.crt"
-    lines = [shlex.split(line) for line in curl_lines(ServingSettings(bind_address="::1"), cert)]
+    lines = [shlex.split(line) for line in curl_lines(bind(ServingSettings(bind_address="::1")), cert, given=False)]
     base = "https://[::1]:6443"
     assert all(line[:3] == ["curl", "--cacert", str(cert)] for line in lines)
     assert [line[-1] for line in lines] == [
@@ -203,8 +204,8 @@ def test_the_lines_to_try_are_for_the_settings(tmp_path: Path) -> None:
         f"{base}/write-metrics/namespaces/default/pods/web-0/packets-per-second",
     ]
     assert json.loads(lines[2][lines[2].index("-d") + 1]) == "500m"
-    given = ServingSettings(tls_cert_file="/c", tls_private_key_file="/k")
-    assert all(line.startswith("curl --insecure ") for line in curl_lines(given, Path("/c")))
+    given = curl_lines("127.0.0.1:6443", Path("/c"), given=True)
+    assert all(line.startswith("curl --insecure ") for line in given)
 
 
 @pytest.mark.parametrize(
@@ -213,3 +214,12 @@ def test_the_lines_to_try_are_for_the_settings(tmp_path: Path) -> None:
 )
 def test_the_level_of_a_verbosity(verbosity: int, expected: str) -> None:
     assert level_name(verbosity) == expected
+
+
+def test_an_application_that_cannot_be_served_ends_the_start_with_a_sentence(start: Callable[..., Server]) -> None:
+    """Any other WSGI application, such as a Flask one: what it lacks, and which one is meant."""
+    served = start(application="def app(environ, start_response): ...\n")
+    assert served.process.wait(30) == 4
+    assert "function is not an application for this configuration of gunicorn: it has no client_" in served.logged()
+    assert "serve metrics_apiserver.wsgi:app" in served.logged()
+    assert "Traceback" not in served.logged()

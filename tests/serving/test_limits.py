@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from metrics_apiserver.budget import THREADS
-from tests.serving.conftest import Server, headers, read_all, read_response, wait_for
+from tests.serving.conftest import BASE, Server, headers, read_all, read_response, wait_for
 
 GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST = b"GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -296,12 +296,14 @@ def test_limit_of_open_files_is_raised_or_kept(
 
 
 # Its `stop` opens files while a request is still under way.
-OPENING = """
-import os, pathlib, time
+OPENING = (
+    BASE
+    + """
+import os, pathlib
 
 FOLDER = pathlib.Path(os.environ["TEST_FOLDER"])
 
-class App:
+class App(Base):
     def stop(self):
         files = [open(FOLDER / f"file{number}", "w+b", 0) for number in range(20)]
         (FOLDER / "release").touch()
@@ -318,6 +320,7 @@ class App:
 
 app = App()
 """
+)
 
 
 class TestStopping:

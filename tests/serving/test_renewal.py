@@ -24,12 +24,12 @@ GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
 Files = tuple[Path, Path]
 
 WITH_AUTHORITIES = APPLICATION.replace(
-    "    def drain(self)",
+    "    def note(self",
     """    def client_authorities(self):
         file = FOLDER / "authority"
         return (file.read_bytes(),) if file.exists() else ()
     def observe_certificate(self, not_after): self.note(f"expires={not_after:%F}")
-    def drain(self)""",
+    def note(self""",
 ).replace(
     '        elif path == "/keys":',
     """        elif path == "/peer":

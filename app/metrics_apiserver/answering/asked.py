@@ -97,10 +97,10 @@ def _outline(raw: str) -> Asked | None:
     """Read all of a target but its query."""
     try:
         target = read_target(raw)
+        info = request_info("GET", target)
     except StatusError:
         return None
     segments = target.segments
-    info = request_info("GET", target)
     if segments and segments[0] in PROBES:
         return Asked(target, info)
     row = api_version(segments[1], segments[2]) if len(segments) > _PREFIX_SEGMENTS and segments[0] == "apis" else None

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
-from typing import Any
 
-from metrics_apiserver.answering.fields import common_fields
 from metrics_apiserver.answering.request import Request
 from metrics_apiserver.errors import StatusError
-from metrics_apiserver.exchange import Answer, Fields
+from metrics_apiserver.exchange import Fields, Response, common_fields
 from metrics_apiserver.logs.seldom import Seldom
 from metrics_apiserver.schemas.encoders import encode
-from metrics_apiserver.schemas.meta_v1 import StatusSchema
+from metrics_apiserver.schemas.status import retry_fields, status_document
 
-__all__ = ["Failures", "status_document"]
+__all__ = ["Failures"]
 
 
 class Failures:
@@ -24,7 +22,7 @@ class Failures:
         self._logger = logger
         self._said = Seldom()
 
-    def answer(self, error: StatusError, request: Request, *, code: int = 0, reason: str = "") -> Answer:
+    def answer(self, error: StatusError, request: Request, *, code: int = 0, reason: str = "") -> Response:
         """Return the answer to a failed request, with another code and reason than the error's if they are given."""
         code = code or error.code
         # A client that is refused for its own mistake knows why, or is not to know; of trouble here people are told.
@@ -34,24 +32,12 @@ class Failures:
         body = encode(
             status_document(error, code=code, reason=reason), media_type=form.media_type.name, pretty=form.pretty
         )
-        return Answer(code, form.media_type.content_type, body, _fields(error, code, request.audit_id))
+        return Response(code, form.media_type.content_type, body, _fields(error, code, request.audit_id))
 
 
 def _fields(error: StatusError, code: int, audit_id: str) -> Fields:
-    fields = common_fields(audit_id)
-    if error.details and "retryAfterSeconds" in error.details:
-        # Clients of Kubernetes read the header, and show the field.
-        fields = (("Retry-After", str(error.details["retryAfterSeconds"])), *fields)
+    fields = (*retry_fields(error), *common_fields(audit_id))
     if code == HTTPStatus.UNAUTHORIZED:
         # RFC 9110 15.5.2 asks for it: a bearer token is what a client can send again.
         fields = (*fields, ("WWW-Authenticate", "Bearer"))
     return fields
-
-
-def status_document(error: StatusError, *, code: int = 0, reason: str = "") -> dict[str, Any]:
-    """Return an error as a Kubernetes `Status`, with another code and reason than its own if they are given."""
-    content = {"message": error.message, "reason": reason or error.reason, "code": code or error.code}
-    if error.details is not None:
-        content["details"] = error.details
-    found: dict[str, Any] = StatusSchema().dump(content)
-    return found

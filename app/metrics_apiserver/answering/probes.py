@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Self
 from urllib.parse import parse_qsl
 
-from metrics_apiserver.answering.fields import common_fields
 from metrics_apiserver.errors import NotFoundError
-from metrics_apiserver.exchange import Answer
+from metrics_apiserver.exchange import Response, common_fields
 from metrics_apiserver.logs.seldom import Seldom
 from metrics_apiserver.target import Target
 
@@ -45,12 +44,12 @@ class Probes:
         self._logger = logger
         self._said = Seldom()
 
-    def respond(self, target: Target, audit_id: str) -> Answer:
+    def respond(self, target: Target, audit_id: str) -> Response:
         """Answer a probe. Raises NotFoundError for a check that there is not."""
         probe, *rest = target.segments
         checks = self._checks[probe]
         code, text = self._one(checks, "/".join(rest)) if rest else self._every(probe, checks, target.query)
-        return Answer(code, "text/plain; charset=utf-8", text.encode(), common_fields(audit_id))
+        return Response(code, "text/plain; charset=utf-8", text.encode(), common_fields(audit_id))
 
     def _every(self, probe: str, checks: Mapping[str, Check], query: str) -> tuple[int, str]:
         parameters = parse_qsl(query, keep_blank_values=True, errors="replace") if query else []

@@ -7,12 +7,11 @@ from contextlib import nullcontext
 from typing import Any, Protocol
 
 from metrics_apiserver.answering.asked import Asked
-from metrics_apiserver.answering.fields import common_fields
 from metrics_apiserver.answering.request import Request
 from metrics_apiserver.answering.turns import Turns
 from metrics_apiserver.auth.user import User
 from metrics_apiserver.errors import MethodNotAllowedError, WouldWaitError
-from metrics_apiserver.exchange import Answer
+from metrics_apiserver.exchange import Response, common_fields
 from metrics_apiserver.provider import UserInfo
 from metrics_apiserver.schemas.encoders import JSON, encode
 
@@ -44,7 +43,7 @@ class MetricReads:
         self._served = served
         self.turns = Turns()
 
-    def respond(self, asked: Asked, request: Request, user: User | None, *, may_wait: bool) -> Answer:
+    def respond(self, asked: Asked, request: Request, user: User | None, *, may_wait: bool) -> Response:
         """Answer a read. Raises StatusError, and WouldWaitError."""
         assert asked.row is not None
         form = request.form(may_wait=may_wait)
@@ -62,7 +61,7 @@ class MetricReads:
         with self.turns.turn() if large else nullcontext():
             body = encode(asked.row.dump_list(values), media_type=form.media_type.name, pretty=form.pretty)
         self._served[asked.row.group](values)
-        return Answer(200, form.media_type.content_type, body, common_fields(request.audit_id))
+        return Response(200, form.media_type.content_type, body, common_fields(request.audit_id))
 
 
 def _user_info(user: User) -> UserInfo:

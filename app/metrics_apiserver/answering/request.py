@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-from metrics_apiserver.answering.fields import audit_id_of
 from metrics_apiserver.answering.negotiation import CACHED_LENGTH, MediaType, negotiate, wants_pretty
 from metrics_apiserver.auth.access import Judgement
 from metrics_apiserver.errors import NotAcceptableError, WouldWaitError
-from metrics_apiserver.exchange import Fields, PlainRequest
+from metrics_apiserver.exchange import Fields, PlainRequest, audit_id_of
 from metrics_apiserver.schemas.encoders import JSON
 
 __all__ = ["Form", "Request"]

@@ -16,12 +16,12 @@ from metrics_apiserver.answering.reads import MetricReads
 from metrics_apiserver.answering.request import Request
 from metrics_apiserver.auth.access import Access
 from metrics_apiserver.errors import NotFoundError, StatusError, UnauthorizedError, WouldWaitError
-from metrics_apiserver.exchange import Answer, PlainRequest
+from metrics_apiserver.exchange import PlainRequest, Response
 
 __all__ = ["Answering", "PlainFront", "Respond"]
 
 # Answers a request that may wait.
-Respond = Callable[[Request], Answer]
+Respond = Callable[[Request], Response]
 
 
 class Answering:
@@ -33,7 +33,7 @@ class Answering:
         self._probes = probes
         self._failures = failures
 
-    def respond(self, request: Request, asked: Asked | None = None, *, may_wait: bool = True) -> Answer:
+    def respond(self, request: Request, asked: Asked | None = None, *, may_wait: bool = True) -> Response:
         """Return the answer to a request. Raises WouldWaitError, and no StatusError.
 
         `asked` is what its target asks for, where that was read already. A request that no front has judged is refused.
@@ -63,7 +63,7 @@ class PlainFront:
         self._access = answering.access
         self._observer = observer
 
-    def respond(self, plain: PlainRequest, *, may_wait: bool) -> Answer | None:
+    def respond(self, plain: PlainRequest, *, may_wait: bool) -> Response | None:
         """Return the answer; None where that would have to wait, and for what is answered over WSGI alone."""
         begin = self._observer.monotonic()
         try:
@@ -80,7 +80,7 @@ class PlainFront:
         self._note(request, asked, answer, self._observer.monotonic() - begin)
         return answer
 
-    def _note(self, request: Request, asked: Asked, answer: Answer, seconds: float) -> None:
+    def _note(self, request: Request, asked: Asked, answer: Response, seconds: float) -> None:
         judgement, audit_id = request.judgement, request.audit_id
         if judgement is not None and self._access is not None:
             self._access.note(judgement)

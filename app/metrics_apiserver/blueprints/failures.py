@@ -8,12 +8,12 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from metrics_apiserver.answering.failures import Failures
-from metrics_apiserver.answering.fields import common_fields
 from metrics_apiserver.auth.access import Access
 from metrics_apiserver.auth.request_info import request_info
 from metrics_apiserver.blueprints import responses
 from metrics_apiserver.environ import HEADER_PAIRS, JUDGEMENT, PEER_CERTIFICATE, TARGET
 from metrics_apiserver.errors import InternalServerError, MethodNotAllowedError, StatusError, default_status
+from metrics_apiserver.exchange import common_fields
 from metrics_apiserver.logs import shown_method, shown_target
 
 __all__ = ["register"]

@@ -6,12 +6,12 @@ from typing import Any
 
 from flask import Response, g, request
 
-from metrics_apiserver.answering.fields import audit_id_of
+from metrics_apiserver import exchange
 from metrics_apiserver.answering.negotiation import MediaType, negotiate
 from metrics_apiserver.answering.request import Request
 from metrics_apiserver.discovery import Encoded
 from metrics_apiserver.environ import HEADER_PAIRS, JUDGEMENT, PEER_CERTIFICATE, TARGET
-from metrics_apiserver.exchange import Answer
+from metrics_apiserver.exchange import audit_id_of
 from metrics_apiserver.schemas.encoders import encode
 from metrics_apiserver.target import Target
 
@@ -40,7 +40,7 @@ def asking() -> Request:
     )
 
 
-def of(answer: Answer) -> Response:
+def of(answer: exchange.Response) -> Response:
     """Return an answer as Flask has it."""
     response = Response(answer.body, status=answer.code, content_type=answer.content_type)
     response.headers.update(answer.fields)

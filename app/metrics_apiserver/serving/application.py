@@ -1,33 +1,57 @@
-"""The WSGI application as the worker calls it."""
+"""What serving needs of the application, and where the two meet."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Protocol, runtime_checkable
 
-from metrics_apiserver.environ import HEADER_PAIRS, PEER_CERTIFICATE
+from gunicorn.errors import AppImportError
 
-__all__ = ["Application", "call"]
+from metrics_apiserver.exchange import PlainRequest, Response
+from metrics_apiserver.staleness import Followed
+
+__all__ = ["Application", "checked"]
 
 
-class Application:
-    """The WSGI application, called with what only the connection knows; in everything else it is the application."""
-
-    def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
-        self._app = app
+@runtime_checkable
+class Application(Protocol):
+    """A WSGI application with a life of its own, which also answers plain requests below WSGI."""
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer a request."""
-        connection = environ["gunicorn.socket"]
-        environ[HEADER_PAIRS] = connection.header_pairs
-        environ[PEER_CERTIFICATE] = connection.peer_certificate
-        return self._app(environ, start_response)
+        """Answer a request over WSGI."""
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._app, name)
+    def respond(self, request: PlainRequest, *, may_wait: bool) -> Response | None:
+        """Answer a plain request. None: it would have to wait, and may not; or it is to be answered over WSGI."""
+
+    def start(self) -> None:
+        """Begin what runs in the background; called once, in the worker, before the first request."""
+
+    def drain(self) -> None:
+        """Say from now on that no new request should come here."""
+
+    def stop(self) -> None:
+        """End what runs in the background."""
+
+    def client_authorities(self) -> Sequence[bytes]:
+        """Return the CA certificates (DER) by which clients' certificates are judged now."""
+
+    def observe_certificate(self, not_after: datetime) -> None:
+        """Take note of when the serving certificate in use expires."""
+
+    def follow(self, name: str) -> Followed:
+        """Have something be followed that serving reads, such as its certificate."""
 
 
-def call(worker: Any, method: str, *arguments: object) -> Any:
-    """Call a method of a worker's application; None where it has no such method, as others than ours may not."""
-    function = getattr(getattr(worker, "wsgi", None), method, None)
-    return None if function is None else function(*arguments)
+def checked(application: object) -> Application:
+    """Return the application if it is one that can be served. Raises AppImportError, which ends gunicorn's start."""
+    if isinstance(application, Application):
+        return application
+    missing = sorted(name for name in _METHODS if not callable(getattr(application, name, None)))
+    raise AppImportError(
+        f"{type(application).__name__} is not an application for this configuration of gunicorn:"
+        f" it has no {', '.join(missing)}; serve metrics_apiserver.wsgi:app"
+    )
+
+
+_METHODS = ("respond", "start", "drain", "stop", "client_authorities", "observe_certificate", "follow")

@@ -16,15 +16,16 @@ import os
 import sys
 
 from metrics_apiserver.budget import THREADS
+from metrics_apiserver.embedded import curl_lines, is_embedded
 from metrics_apiserver.serving.connection import Deadlines
 from metrics_apiserver.serving.heartbeat import heartbeat_folder
 from metrics_apiserver.serving.hooks import Hooks
 from metrics_apiserver.serving.hooks import bind as _bind
 from metrics_apiserver.serving.log import level_name, log_class
-from metrics_apiserver.serving.loop import WorkerOptions
 from metrics_apiserver.serving.pairs import Pair
 from metrics_apiserver.serving.startup import load, load_certificate, remember
 from metrics_apiserver.serving.stopping import Reloads
+from metrics_apiserver.serving.worker import WorkerOptions
 from metrics_apiserver.serving.worker import worker_class as _worker_class
 from metrics_apiserver.settings import Settings
 
@@ -51,7 +52,6 @@ __all__ = [
     "on_reload",
     "on_starting",
     "post_worker_init",
-    "pre_request",
     "proc_name",
     "ssl_context",
     "threads",
@@ -82,8 +82,15 @@ def _load() -> tuple[Settings, Pair, str | None]:
     return settings, pair, folder
 
 
+def _lines_to_try(settings: Settings, pair: Pair) -> list[str]:
+    if not is_embedded(settings):
+        return []
+    serving = settings.serving
+    return curl_lines(_bind(serving), pair.contents.cert_file, given=bool(serving.tls_cert_file))
+
+
 _settings, _pair, _folder = _load()
-_hooks = Hooks(_settings, _pair)
+_hooks = Hooks(_settings, _pair, to_try=_lines_to_try(_settings, _pair))
 _reloads = Reloads()
 
 proc_name = "metrics-apiserver"
@@ -136,4 +143,3 @@ when_ready = _hooks.when_ready
 post_worker_init = _hooks.post_worker_init
 worker_exit = _hooks.worker_exit
 ssl_context = _hooks.ssl_context
-pre_request = _hooks.pre_request

@@ -87,8 +87,6 @@ class TLSConnection:
         self.peer_certificate: bytes | None = None
         # The size of that one and all that came with it.
         self.certificate_bytes = 0
-        # The header fields of the request that is being answered, as they came (see hooks.pre_request).
-        self.header_pairs: tuple[tuple[str, str], ...] = ()
 
     # What the worker's loop asks; each gives the selectors event to wait for, or 0 when it is done.
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from metrics_apiserver import logs
-from metrics_apiserver.serving.application import call
+from metrics_apiserver.serving.application import Application
 from metrics_apiserver.serving.ciphers import insecure_ciphers
 from metrics_apiserver.serving.pairs import Pair
 from metrics_apiserver.serving.reloading import ServingCertificate
@@ -18,11 +15,11 @@ from metrics_apiserver.serving.stopping import end, end_share, stop_share, withi
 from metrics_apiserver.serving.tls import TLSContext
 from metrics_apiserver.settings import ServingSettings, Settings
 
-__all__ = ["Hooks", "bind", "curl_lines"]
+__all__ = ["Hooks", "bind"]
 
 
 def bind(serving: ServingSettings) -> str:
-    """Give the address as gunicorn's `bind` and a URL write it."""
+    """Return the address as gunicorn's `bind` and a URL write it."""
     host = f"[{serving.bind_address}]" if ":" in serving.bind_address else serving.bind_address
     return f"{host}:{serving.secure_port}"
 
@@ -30,8 +27,10 @@ def bind(serving: ServingSettings) -> str:
 class Hooks:
     """What happens around the server's life; the methods have gunicorn's names."""
 
-    def __init__(self, settings: Settings, pair: Pair) -> None:
+    def __init__(self, settings: Settings, pair: Pair, *, to_try: Sequence[str] = ()) -> None:
+        """Serve `settings` with `pair`; `to_try` are commands to show once the server is ready."""
         self._settings = settings
+        self._to_try = to_try
         # As it was at the start. A worker that is forked later reads the files again, and has this one where it must
         # refuse what it finds: with none it could not begin, and the master would give up.
         self._pair = pair
@@ -63,32 +62,33 @@ class Hooks:
             server.num_workers = 1
 
     def when_ready(self, server: Any) -> None:
-        """Say where the server is, and in the embedded default what to try."""
+        """Say where the server is, and what to try."""
         serving, cert = self._settings.serving, self._pair.contents.cert_file
         server.log.info("serving at https://%s (certificate: %s)", bind(serving), cert)
         for name in insecure_ciphers(serving.tls_cipher_suites):
             server.log.warning("--tls-cipher-suites=%s: this suite is insecure", name)
-        if _embedded(self._settings):
-            _show(curl_lines(serving, cert), server, self._settings.logging.log_format)
+        if self._to_try:
+            _show(self._to_try, server, self._settings.logging.log_format)
 
     # In the worker.
 
     def post_worker_init(self, worker: Any) -> None:
         """Let the application begin its own work, and serve TLS with the authorities that it knows."""
         self._started = True
-        call(worker, "start")
+        application: Application = worker.application
+        application.start()
         self._certificate = ServingCertificate(
             self._settings.serving,
             self._pair,
-            authorities=partial(self._authorities, worker),
-            observe=partial(call, worker, "observe_certificate"),
-            followed=call(worker, "follow", "the serving certificate"),
+            authorities=partial(self._authorities, application),
+            observe=application.observe_certificate,
+            followed=application.follow("the serving certificate"),
         )
         self._certificate.start()
 
-    def _authorities(self, worker: Any) -> tuple[bytes, ...] | None:
-        """Give the CAs whose certificates clients are asked for; None where nobody would look at one."""
-        known = call(worker, "client_authorities") or ()
+    def _authorities(self, application: Application) -> Sequence[bytes] | None:
+        """Return the CAs whose certificates clients are asked for; None where nobody would look at one."""
+        known = application.client_authorities()
         # In a cluster they are asked also while no CA is known yet: who showed none once is not asked again.
         return None if not known and self._settings.cluster.standalone else known
 
@@ -99,7 +99,7 @@ class Hooks:
         if self._certificate is not None:
             self._certificate.stop()
         seconds = stop_share(worker.graceful_timeout)
-        if not within(seconds, lambda: call(worker, "stop")):
+        if not within(seconds, worker.application.stop):
             worker.log.warning("the application has not stopped within %g s", seconds)
         if self._certificate is not None:
             # It has had the time already, unless the application was quicker.
@@ -107,43 +107,15 @@ class Hooks:
         end(end_share(worker.graceful_timeout))
 
     def ssl_context(self, _config: Any, _default_factory: Callable[[], Any]) -> TLSContext:
-        """Give the context in use; gunicorn asks for every connection."""
+        """Return the context in use; gunicorn asks for every connection."""
         assert self._certificate is not None, "no connection is accepted before post_worker_init"
         return self._certificate.context
 
-    @staticmethod
-    def pre_request(_worker: Any, req: Any) -> None:
-        """Keep the header fields as they came; in WSGI's environ repeated ones are joined, and cannot be told apart."""
-        req.unreader.sock.header_pairs = tuple(req.headers)
 
-
-def curl_lines(serving: ServingSettings, cert: Path) -> list[str]:
-    """Give three requests to try with the embedded default: two reads and a write."""
-    # Whether the system trusts a given certificate is not known here.
-    trust = "--insecure" if serving.tls_cert_file else f"--cacert {shlex.quote(str(cert.resolve()))}"
-    url = f"https://{bind(serving)}"
-    custom, external = "/apis/custom.metrics.k8s.io/v1beta2", "/apis/external.metrics.k8s.io/v1beta1"
-    value = "namespaces/default/pods/{}/packets-per-second"
-    return [
-        f"curl {trust} '{url}{custom}/{value.format('*')}?labelSelector=app%3Dweb'",
-        f"curl {trust} '{url}{external}/namespaces/default/my-external-metric'",
-        f"curl {trust} -X POST -H 'Content-Type: application/json' -d '\"500m\"'"
-        f" '{url}/write-metrics/{value.format('web-0')}'",
-    ]
-
-
-def _show(lines: list[str], server: Any, log_format: str) -> None:
+def _show(lines: Sequence[str], server: Any, log_format: str) -> None:
     if log_format == "json":
         # Whoever reads JSON reads nothing else.
         for line in lines:
             server.log.info("to try: %s", line)
         return
     logs.show("\nTry:\n\n" + "".join(f"  {line}\n" for line in lines) + "\n")
-
-
-def _embedded(settings: Settings) -> bool:
-    """Whether the embedded default is in use: the package's own objects, and their values."""
-    if not any(each.kind == "writable" for each in settings.providers):
-        return False  # --metrics takes the objects alone
-    with resources.as_file(resources.files("metrics_apiserver") / "embedded") as folder:
-        return bool(settings.cluster.objects) and Path(settings.cluster.objects).parent == folder

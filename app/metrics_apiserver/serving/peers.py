@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import selectors
+import socket
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from gunicorn import http, sock
-from gunicorn.workers import gthread
+from gunicorn.http.parser import RequestParser
 
 from metrics_apiserver.serving.connection import Deadlines, TLSConnection
 from metrics_apiserver.serving.waits import Waits
@@ -22,14 +22,15 @@ _STALLED_SECONDS = 1.0
 _HELD_SECONDS = 0.5
 
 
-class Connection(gthread.TConn):  # type: ignore[misc]  # gunicorn ships no types
-    """gunicorn's connection, wrapped in TLS from the start."""
+class Connection:
+    """A connection in the loop: its socket, and how far it is."""
 
-    sock: TLSConnection
-    parser: Any
-
-    def __init__(self, cfg: Any, client_sock: Any, client: Any, server: Any) -> None:
-        super().__init__(cfg, client_sock, client, server)
+    def __init__(self, sock: TLSConnection, parser: RequestParser, client: Any, server: Any) -> None:
+        self.sock = sock
+        # gunicorn's, for what is not plain.
+        self.parser = parser
+        # The addresses of the peer, and that it came to.
+        self.client, self.server = client, server
         # The selectors event that the poller waits for; 0 while it does not.
         self.event = 0
         # What the loop does when the event comes, and when it is too late for it.
@@ -40,7 +41,7 @@ class Connection(gthread.TConn):  # type: ignore[misc]  # gunicorn ships no type
         # Whether the loop is to read on although no event may come: the next request is here already.
         self.due = False
         self.requests = 0
-        # Whether it lives on after the answer that is being written, and how much of that is counted as unsent.
+        # Whether it lives on after the response that is being written, and how much of that is counted as unsent.
         self.keep = False
         # When a part of it was last taken.
         self.moved = 0.0
@@ -49,20 +50,22 @@ class Connection(gthread.TConn):  # type: ignore[misc]  # gunicorn ships no type
         self.certificates = 0
         self.closed = False
 
-    def wrap(self, deadlines: Deadlines, waits: Waits) -> None:
-        """Wrap the socket in TLS, once; the handshake is the loop's to do, and `waits` has the places of threads."""
-        self.initialized = True
-        self.sock = sock.ssl_wrap_socket(self.sock, self.cfg)
-        self.sock.deadlines, self.sock.waits = deadlines, waits
-        self.parser = http.get_parser(self.cfg, self.sock, self.client)
+    @classmethod
+    def accepted(
+        cls, cfg: Any, sock: socket.socket, client: Any, server: Any, *, deadlines: Deadlines, waits: Waits
+    ) -> Connection:
+        """Wrap a socket in TLS; the handshake is the loop's to do, and `waits` has the places of threads."""
+        wrapped = cfg.ssl_context(cfg, None).wrap_socket(sock)
+        wrapped.deadlines, wrapped.waits = deadlines, waits
+        return cls(wrapped, RequestParser(cfg, wrapped, client), client, server)
 
     @property
     def host(self) -> str:
         """The peer's address, for the log."""
         return host_of(self.client)
 
-    def close(self, graceful: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature is gunicorn's
-        """Close the socket. Never waits: who lingers for the peer is the worker."""
+    def close(self) -> None:
+        """Close the socket. Never waits: it is the loop that lingers for the peer."""
         self.sock.close()
 
 
@@ -111,7 +114,7 @@ class Peers:
             self._held += seconds
 
     def is_overdue(self, conn: Connection) -> bool:
-        """Say whether a connection's time was over when the poller was last asked, and so before it was last read."""
+        """Return whether its time was over when the poller was last asked, and so before it was last read."""
         return conn.deadline <= self._asked
 
     def wait(
@@ -141,11 +144,11 @@ class Peers:
         return [conn for conn in self._waiting if self.is_overdue(conn)]
 
     def heaviest(self) -> Connection | None:
-        """Give the one whose client showed most of certificates; of several the one that has waited longest."""
+        """Return the one whose client showed most of certificates; of several the one that has waited longest."""
         return max(self._waiting, key=lambda conn: conn.certificates, default=None)
 
     def to_give_way(self) -> Connection | None:
-        """Give the one that has been silent for longest; if each has an answer to read, the one that reads least.
+        """Return the one that has been silent for longest; if each has an answer to read, the one that reads least.
 
         None while all of them read.
         """
@@ -160,7 +163,7 @@ class Peers:
 
 
 def host_of(address: Any) -> str:
-    """Give the host of a socket's address, for the log."""
+    """Return the host of a socket's address, for the log."""
     return str(address[0]) if isinstance(address, tuple) else "a local peer"
 
 

@@ -1,19 +1,17 @@
-"""The answer when there is no application to give one: a Kubernetes `Status` as the bytes of a whole response."""
+"""The answer when there is no application to give one: a Kubernetes `Status`."""
 
 from __future__ import annotations
 
-import json
 import re
-import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import NamedTuple
 
 from gunicorn.http import errors
-from gunicorn.util import http_date
 
 from metrics_apiserver.errors import StatusError, default_status
+from metrics_apiserver.exchange import Response, audit_id_of, common_fields
+from metrics_apiserver.schemas.encoders import JSON, encode
+from metrics_apiserver.schemas.status import retry_fields, status_document
 
 __all__ = ["Refusal", "described", "is_clients_mistake", "refusal", "status_error"]
 
@@ -43,50 +41,16 @@ _NAMES = frozenset(
 _BARE_LF = "bare LF as line terminator"
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A failure's answer."""
+class Refusal(NamedTuple):
+    """What a request is answered that did not come to the application, or that the application failed with."""
 
-    code: int
-    reason: str
-    message: str
+    response: Response
     audit_id: str
-    with_body: bool
-    details: Mapping[str, Any] | None = None
-
-    def to_bytes(self) -> bytes:
-        """Render the response; the connection ends with it."""
-        status: dict[str, Any] = {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Failure",
-            "message": self.message,
-            "reason": self.reason,
-            "code": self.code,
-        }
-        retry = ""
-        if self.details is not None:
-            status["details"] = dict(self.details)
-            if "retryAfterSeconds" in self.details:
-                retry = f"Retry-After: {self.details['retryAfterSeconds']}\r\n"
-        body = json.dumps(status, separators=(",", ":")).encode("ascii") + b"\n"
-        head = (
-            f"HTTP/1.1 {self.code} {HTTPStatus(self.code).phrase}\r\n"
-            f"Date: {http_date()}\r\n"
-            "Connection: close\r\n"
-            f"{retry}"
-            f"Audit-Id: {self.audit_id}\r\n"
-            "Cache-Control: no-cache, private\r\n"
-            "Content-Type: application/json\r\n"
-            "X-Content-Type-Options: nosniff\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
-        return head.encode("ascii") + (body if self.with_body else b"")
+    message: str
 
 
 def is_clients_mistake(error: BaseException) -> bool:
-    """Say whether the request was wrong, and not this server."""
+    """Return whether the request was wrong, and not this server."""
     if isinstance(error, StatusError):
         return error.code < HTTPStatus.INTERNAL_SERVER_ERROR
     return isinstance(error, errors.ParseException) and not isinstance(error, _OURS)
@@ -153,14 +117,15 @@ def status_error(error: errors.ParseException) -> StatusError:
     return found
 
 
-def refusal(error: BaseException, *, with_body: bool = True) -> Refusal:
+def refusal(error: BaseException) -> Refusal:
     """Return the answer for what gunicorn or the application raised; of our own mistakes it says only the audit id."""
-    audit_id = str(uuid.uuid4())
+    audit_id = audit_id_of()
     if isinstance(error, StatusError):
         found = error
-    elif is_clients_mistake(error):
+    elif isinstance(error, errors.ParseException) and is_clients_mistake(error):
         found = status_error(error)
     else:
         _, sentence = default_status(500)
         found = StatusError(f"{sentence}; the server's log says more under audit id {audit_id}")
-    return Refusal(found.code, found.reason, found.message, audit_id, with_body, found.details)
+    fields = (*retry_fields(found), *common_fields(audit_id))
+    return Refusal(Response(found.code, JSON, encode(status_document(found)), fields), audit_id, found.message)

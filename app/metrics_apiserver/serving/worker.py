@@ -1,35 +1,68 @@
-"""The worker: gunicorn's threads behind a loop that waits for the peers in their place.
+"""gunicorn's worker with a loop of its own: how it starts, turns and stops.
 
-Which of gunicorn's internals this and the loop build on is named in `tests/serving/test_worker.py`.
+It stands on gunicorn's base class for workers, its parser and its WSGI; which of their names are used is in
+`tests/serving/test_worker.py`.
 """
 
 from __future__ import annotations
 
-import ssl
+import logging
+import os
+import resource
+import selectors
+import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-from gunicorn.http.errors import LimitRequestHeaders
+from gunicorn.workers.base import Worker as GunicornWorker
 
-from metrics_apiserver.errors import StatusError
-from metrics_apiserver.logs import shown_method, shown_target
-from metrics_apiserver.serving.application import Application
-from metrics_apiserver.serving.bodies import Body
-from metrics_apiserver.serving.connection import HEAD_LIMIT
-from metrics_apiserver.serving.loop import REQUESTS, LoopWorker, WorkerOptions
-from metrics_apiserver.serving.peers import Connection, host_of
-from metrics_apiserver.serving.refusals import is_clients_mistake, refusal
+from metrics_apiserver.serving.application import Application, checked
+from metrics_apiserver.serving.callbacks import Callbacks
+from metrics_apiserver.serving.connection import DEADLINES, Deadlines
+from metrics_apiserver.serving.connections import Connections
+from metrics_apiserver.serving.listening import Listening
+from metrics_apiserver.serving.requests import Requests
+from metrics_apiserver.serving.stopping import Reloads, requests_share
 
-__all__ = ["Worker", "worker_class"]
+__all__ = ["Worker", "WorkerOptions", "worker_class"]
 
-# How long the rest of a body that nobody read goes on being read as far as it is here; what is not ends the connection.
-_DRAIN_SECONDS = 0.1
+# How often deadlines are looked at, and gunicorn's master is told that the loop turns.
+_TICK_SECONDS = 0.25
+# How long a thread computes before another one has its turn (Python's default is 5 ms).
+_SWITCH_SECONDS = 0.0001
+# What is open besides: watches of the cluster, the log, whatever providers hold.
+_OTHER_FILES = 256
 
 
-class Worker(LoopWorker):
-    """What a thread does with a request: gunicorn's parser and WSGI, TLS only, a `Status` for what is refused."""
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What gunicorn's own configuration cannot say."""
+
+    deadlines: Deadlines = DEADLINES
+    # How long a server that is told to stop goes on accepting, not ready any more, until nobody sends it requests.
+    shutdown_delay: float = 0.0
+    reloads: Reloads = field(default_factory=Reloads)
+
+
+class Worker(GunicornWorker):  # type: ignore[misc]  # gunicorn ships no types
+    """The process that serves: one loop, which waits for all peers, and threads."""
+
+    options: ClassVar[WorkerOptions] = WorkerOptions()
+    alive: bool
+    log: logging.Logger
+    application: Application
+    sockets: list[Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # What is left of it, as the master counts, when the delay is over.
+        self.graceful_timeout: int = max(0, self.cfg.graceful_timeout - round(self.options.shutdown_delay))
+        self._most: int = self.cfg.worker_connections
+        self._reload = self.options.reloads.count
+        # When the delay of a stop is over, and when the time of the requests is.
+        self._stop_at: float | None = None
+        self._end = 0.0
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -38,66 +71,101 @@ class Worker(LoopWorker):
             log.error("this worker serves HTTPS only: certfile and keyfile must be set")
             raise SystemExit(1)
 
+    def init_process(self) -> None:
+        """Take as many file descriptors as the connections need, where the system lets us, as Go's programs do."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        needed = self._most + _OTHER_FILES
+        if soft < needed:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(needed, hard), hard))
+        if hard < needed:
+            self._most = max(1, hard - _OTHER_FILES)
+            self.log.warning("only %d connections: the limit of open files is %d", self._most, hard)
+        # The loop must not wait for long while a thread computes.
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        # Before the base class installs the signals: one may come at once.
+        self._callbacks = Callbacks()
+        super().init_process()
+
     def load_wsgi(self) -> None:
-        """Load the application."""
+        """Load the application. Raises AppImportError for one that cannot be served."""
         super().load_wsgi()
-        self.wsgi = Application(self.wsgi)
+        self.application = checked(self.wsgi)
 
-    def handle(self, conn: Connection) -> bool:
-        """Answer the request whose head has arrived; say whether another may follow on the connection."""
-        if conn.sock.head_too_large:
-            too_large = LimitRequestHeaders(f"the request's head is larger than {HEAD_LIMIT} bytes")
-            self.handle_error(None, conn.sock, conn.client, too_large)
-            return False
+    # Stopping.
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the server was told to stop: each connection ends with its next response."""
+        return self._stop_at is not None
+
+    def handle_exit(self, _signal: int, _frame: Any) -> None:
+        """Begin to stop, on the loop: the signal may have come while a lock is held."""
+        # A second signal may come at the very end.
+        if self.alive:
+            self._callbacks.defer(self._drain)
+
+    def _drain(self) -> None:
+        """Say that no new request should come here; stop after the delay, or at the second signal.
+
+        On a reload the next worker listens already: nothing is said, and there is nothing to wait for.
+        """
+        first, self._stop_at = self._stop_at is None, time.monotonic()
+        if first and self.options.reloads.count == self._reload:
+            self._stop_at += self.options.shutdown_delay
+            self.application.drain()
+
+    def _stop(self, connections: Connections, listening: Listening) -> None:
+        """Take what is in the backlog, and let the kernel refuse the next, as it does when the last process closes.
+
+        The master has closed, if all stops. On a reload it and the next worker listen on, and the next is theirs.
+        """
+        self.alive = False
+        listening.end(lambda: not connections.full)
+        self._end = time.monotonic() + requests_share(self.graceful_timeout)
+        connections.begin_to_end()
+
+    # The loop.
+
+    def run(self) -> None:
+        """Serve until the end: that of the last request after a signal, of the time for it, or of the master."""
+        poller = selectors.DefaultSelector()
+        requests = Requests(self.application, self.cfg, self.log, stopping=lambda: self.stopping)
+        connections = Connections(
+            poller, self._callbacks, requests, self.cfg, self.log, deadlines=self.options.deadlines, most=self._most
+        )
+        listening = Listening(self.sockets, poller, self.log, take=connections.take, room=connections.room)
+        poller.register(self._callbacks, selectors.EVENT_READ, self._callbacks.run)
         try:
-            keep = bool(super().handle(conn))
-        except SystemExit as error:
-            # An application that wants to exit must not take the worker along.
-            self.handle_error(None, conn.sock, conn.client, error)
-            return False
-        if keep:
-            conn.sock.unread(conn.parser.unreader.take_buffered())
-        return keep
+            self._turn(connections, listening)
+        finally:
+            # Also when a signal raises SystemExit.
+            connections.leave_threads()
+        listening.close()
+        connections.close()
+        poller.close()
 
-    def handle_request(self, req: Any, conn: Connection) -> bool:
-        """Answer a parsed request, the last one of its connection if the server stops or it has had its share."""
-        conn.requests += 1
-        req.body = Body(req)
-        if self._stop_at is not None or conn.requests >= REQUESTS or _says_close(req.headers):
-            req.force_close()
-        return bool(super().handle_request(req, conn))
+    def _turn(self, connections: Connections, listening: Listening) -> None:
+        tick = 0.0
+        while self.alive or (connections.count and time.monotonic() < self._end):
+            if tick <= time.monotonic():
+                tick = time.monotonic() + _TICK_SECONDS
+                self.notify()
+                if self.ppid != os.getppid():
+                    self.log.info("the master is gone, and this worker goes too")
+                    break
+                connections.close_overdue()
+                if self.alive:
+                    listening.open()
+            for key, _ in connections.select(self._pause(tick)):
+                key.data()
+            if self.alive and self._stop_at is not None and self._stop_at <= time.monotonic():
+                self._stop(connections, listening)
 
-    def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:  # noqa: FBT001 - the signature is gunicorn's
-        if not keepalive:
-            return False
-        conn.sock.hurry(_DRAIN_SECONDS)
-        try:
-            return bool(conn.parser.finish_body(deadline=time.monotonic() + _DRAIN_SECONDS))
-        except (OSError, StatusError):
-            # It is answered already: a body that is late, or wrong, ends the connection and has no other answer.
-            return False
-
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Answer what gunicorn refuses, or the application failed with, with a `Status`; the connection ends."""
-        if isinstance(exc, ssl.SSLError):
-            self.log.debug("closing the connection of %s: %s", host_of(addr), exc)
-            return
-        answer = refusal(exc, with_body=getattr(req, "method", None) != "HEAD")
-        if is_clients_mistake(exc):
-            self.log.info("refused a request from %s with %d: %s", host_of(addr), answer.code, answer.message)
-        else:
-            request = f"{shown_method(req.method)} {shown_target(req.uri)}" if req is not None else "a request"
-            self.log.error("%s from %s failed, audit id %s", request, host_of(addr), answer.audit_id, exc_info=exc)
-        with suppress(OSError):
-            client.sendall(answer.to_bytes())
-
-
-def _says_close(fields: Sequence[tuple[str, str]]) -> bool:
-    """Say whether `close` is an option in any Connection field (RFC 9110 7.6.1); gunicorn sees it where it is alone."""
-    options = ",".join(value for name, value in fields if name == "CONNECTION").lower().split(",")
-    return any(option.strip(" \t") == "close" for option in options)
+    def _pause(self, tick: float) -> float:
+        until = min(tick, self._stop_at or tick) if self.alive else min(tick, self._end)
+        return max(0.0, until - time.monotonic())
 
 
 def worker_class(options: WorkerOptions) -> type[Worker]:
-    """Make the class that gunicorn makes its worker of: it can hand over nothing but its own configuration."""
+    """Return the class that gunicorn makes its worker of: it can hand over nothing but its own configuration."""
     return type("Worker", (Worker,), {"options": options})
