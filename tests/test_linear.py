@@ -18,6 +18,8 @@ from gunicorn.http import errors
 from werkzeug.test import Client
 
 from metrics_apiserver.answering.negotiation import negotiate, wants_pretty
+from metrics_apiserver.apis.custom import CUSTOM_METRICS_API
+from metrics_apiserver.apis.parameters import parse_parameters
 from metrics_apiserver.auth.bearer_token import bearer_token
 from metrics_apiserver.auth.front_proxy import RequestHeaders
 from metrics_apiserver.auth.impersonation import impersonates
@@ -31,7 +33,6 @@ from metrics_apiserver.logs.bodies import _LONGEST_BODY
 from metrics_apiserver.logs.formats import formatter
 from metrics_apiserver.model import selectors
 from metrics_apiserver.model.quantity import Quantity
-from metrics_apiserver.query import parse_custom_metric, parse_parameters
 from metrics_apiserver.serving.heads import plain_get
 from metrics_apiserver.serving.refusals import refusal
 from metrics_apiserver.settings import Settings
@@ -105,7 +106,7 @@ def user(text: str) -> object:
 
 def custom(name: str) -> Function:
     """Read the path of a custom metric with one parameter."""
-    return lambda text: parse_custom_metric(("namespaces", "shop", "pods", "cart-1", "m"), {name: text})
+    return lambda text: CUSTOM_METRICS_API.parse(("namespaces", "shop", "pods", "cart-1", "m"), {name: text})
 
 
 def info(text: str) -> object:

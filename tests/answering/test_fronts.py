@@ -83,7 +83,7 @@ def test_recorded_request_is_answered_the_same_or_left_to_the_views(
         pytest.param("/readyz", {}, True, id="the other probe"),
         pytest.param("/readyz?verbose", {}, True, id="a probe that wants to know more"),
         pytest.param(BY_NAME.replace("cart-0", "*"), {}, False, id="a read by selector may wait for the list"),
-        pytest.param(BY_NAME.replace("pods", "unknowns"), {}, False, id="an unknown resource may be looked up"),
+        pytest.param(BY_NAME.replace("pods", "unknowns"), {}, True, id="a resource that is known not to be there"),
         pytest.param(f"{EXTERNAL}?labelSelector=!", {}, True, id="a wrong selector"),
         pytest.param(f"{EXTERNAL}?labelSelector=foo{'%2Cfoo' * 32}", {}, True, id="a long selector"),
         pytest.param(f"{EXTERNAL}?labelSelector=foo{'%2Cfoo' * 33}", {}, False, id="one that is too long to be kept"),

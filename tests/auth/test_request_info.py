@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metrics_apiserver.apis.custom import CUSTOM_METRICS_API, CustomMetricQuery
+from metrics_apiserver.apis.external import EXTERNAL_METRICS_API
 from metrics_apiserver.auth.request_info import RequestInfo, request_info
 from metrics_apiserver.errors import BadRequestError, NotFoundError, StatusError
-from metrics_apiserver.query import CustomMetricQuery, parse_custom_metric, parse_external_metric
 from metrics_apiserver.target import read_target
 
 CUSTOM, EXTERNAL = "/apis/custom.metrics.k8s.io/v1beta2", "/apis/external.metrics.k8s.io/v1beta1"
@@ -309,13 +310,13 @@ QUERIES = st.sampled_from(["", "watch=1", "labelSelector=a", "fieldSelector=meta
 def test_what_is_served_is_what_was_authorized(segments: list[str], query: str, slash: str) -> None:
     raw_path = "/" + "/".join(quote(segment, safe="*") for segment in segments) + slash
     try:
-        custom = parse_custom_metric(read_target(raw_path).segments, {})
+        custom = CUSTOM_METRICS_API.parse(read_target(raw_path).segments, {})
     except StatusError:
         pass
     else:
         assert_authorized(custom, request_info("GET", read_target(f"{CUSTOM}{raw_path}?{query}")))
     try:
-        external = parse_external_metric(read_target(raw_path).segments, {})
+        external = EXTERNAL_METRICS_API.parse(read_target(raw_path).segments, {})
         info = request_info("GET", read_target(f"{EXTERNAL}{raw_path}?{query}"))
     except StatusError:
         return

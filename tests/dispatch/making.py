@@ -6,10 +6,15 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from metrics_apiserver.apis.api import Query, Read
+from metrics_apiserver.apis.custom import CUSTOM_METRICS_API, NameRead, SelectorRead
+from metrics_apiserver.apis.external import EXTERNAL_METRICS_API, ExternalRead
 from metrics_apiserver.budget import SharedRoom
 from metrics_apiserver.dispatch.instance import Instance
-from metrics_apiserver.dispatch.reads import ExternalRead, NameRead, Request, SelectorRead
+from metrics_apiserver.dispatch.outcomes import Outcome
 from metrics_apiserver.dispatch.router import Router
+from metrics_apiserver.dispatch.trace import Request, Trace
+from metrics_apiserver.errors import StatusError, WouldWaitError
 from metrics_apiserver.model import selectors
 from metrics_apiserver.model.clock import Clock
 from metrics_apiserver.provider import (
@@ -25,7 +30,6 @@ from metrics_apiserver.provider import (
     Selector,
     metric_value,
 )
-from metrics_apiserver.query import parse_custom_metric, parse_external_metric
 from metrics_apiserver.settings import PolicySettings, ProviderSettings, Substitute, SubstituteSettings
 from metrics_apiserver.telemetry import ProviderMetrics
 from tests.fakes import LOGGER, NOON, FakeClock, cluster, info, provider_context
@@ -159,17 +163,37 @@ def router(*instances: Instance, clock: Clock | None = None, seconds: float = 10
     )
 
 
+def ask(asked: Instance, read: Read, request: Request) -> Outcome:
+    """Read at one instance, and book what happened, as the router does."""
+    trace = Trace(read, request)
+    outcome = asked.read(trace)
+    for step in trace.steps:
+        step.book()
+    return outcome
+
+
+def would_wait(asked: Router, query: Query) -> bool:
+    """Read where nothing may be waited for; return whether it would have to."""
+    try:
+        asked.read(query, audit_id="test", may_wait=False)
+    except WouldWaitError:
+        return True
+    except StatusError:
+        pass
+    return False
+
+
 def request(clock: Clock, *, seconds: float = 10, user: Any = None) -> Request:
     return Request(clock.monotonic() + seconds, "test", user)
 
 
 def read_external(asked: Router, selector: str = "", **keywords: Any) -> list[str]:
     """Read the queue through a router: the values as text."""
-    query = parse_external_metric(("namespaces", "shop", "queue"), {"labelSelector": selector})
-    return [str(value.value) for value in asked.read_external(query, audit_id="test", **keywords)]
+    query = EXTERNAL_METRICS_API.parse(("namespaces", "shop", "queue"), {"labelSelector": selector})
+    return [str(value.value) for value in asked.read(query, audit_id="test", **keywords)]
 
 
 def read_custom(asked: Router, path: str, **parameters: str) -> list[tuple[str, str]]:
     """Read a custom metric through a router: the objects' names and their values as text."""
-    values = asked.read_custom(parse_custom_metric(path.split("/"), parameters), audit_id="test")
+    values = asked.read(CUSTOM_METRICS_API.parse(path.split("/"), parameters), audit_id="test")
     return [(value.described_object.name, str(value.value)) for value in values]

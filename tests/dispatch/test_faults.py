@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from metrics_apiserver.apis.external import EXTERNAL_METRICS_API
 from metrics_apiserver.dispatch.router import Router
 from metrics_apiserver.errors import MetricNotFoundError, ServiceUnavailableError, StatusError
 from metrics_apiserver.model.clock import SystemClock
 from metrics_apiserver.provider import ExternalMetricValue, Quantity
-from metrics_apiserver.query import parse_external_metric
 from metrics_apiserver.settings import BreakerSettings, MatchSettings, PolicySettings
 from metrics_apiserver.telemetry import ProviderMetrics
 from tests.controlplane.waiting import wait_until
@@ -156,7 +156,7 @@ def test_hung_provider_takes_its_own_threads_only(caplog: pytest.LogCaptureFixtu
     wait_until(lambda: not any(thread.is_alive() for thread in own), 10, lambda: "its threads have not ended")
 
 
-def test_doubles_are_warned_of_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+def test_duplicates_are_warned_of_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     """Whatever the number of reads; they are counted as well."""
     clock, telemetry = FakeClock(), ProviderMetrics()
     doubling = Scripted(given(series(1) + series(2)), from_memory=True)
@@ -168,7 +168,7 @@ def test_doubles_are_warned_of_once_a_minute(caplog: pytest.LogCaptureFixture) -
     assert [record.getMessage() for record in caplog.records] == [
         "provider slow gives the same label sets twice for queue in the namespace shop: the first of each counts"
     ] * 2
-    assert telemetry.figures("slow", "external").doubles == 6
+    assert telemetry.figures("slow", "external").duplicates == 6
 
 
 def test_bug_is_in_the_log_with_its_traceback_and_not_in_the_answer(caplog: pytest.LogCaptureFixture) -> None:
@@ -188,6 +188,6 @@ def test_samples_keep_their_own_time_and_window(policy: PolicySettings) -> None:
     time = datetime.fromisoformat("2026-11-21T10:00:00+02:00")
     value = ExternalMetricValue("queue", time, Quantity.of(1), window_seconds=90)
     asked = router(instance(Scripted(given([value]), from_memory=True), policy=policy))
-    query = parse_external_metric(("namespaces", "shop", "queue"), {})
+    query = EXTERNAL_METRICS_API.parse(("namespaces", "shop", "queue"), {})
     for _ in range(2):
-        assert list(asked.read_external(query, audit_id="a")) == [value]
+        assert list(asked.read(query, audit_id="a")) == [value]

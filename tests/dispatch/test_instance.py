@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from metrics_apiserver.apis.api import Read
+from metrics_apiserver.apis.custom import NameRead
 from metrics_apiserver.dispatch.instance import Instance
-from metrics_apiserver.dispatch.outcomes import Failed, Nothing
-from metrics_apiserver.dispatch.reads import NameRead, Read
+from metrics_apiserver.dispatch.outcomes import Answer, Failed, Missing
 from metrics_apiserver.errors import (
     ForbiddenError,
     MetricNotFoundError,
@@ -28,6 +29,7 @@ from tests.dispatch.making import (
     OF_QUEUE,
     Gate,
     Scripted,
+    ask,
     instance,
     request,
     series,
@@ -44,15 +46,17 @@ ANN, BOB = UserInfo("ann"), UserInfo("bob")
 
 def values(asked: Instance, read: Read = OF_QUEUE, **keywords: Any) -> list[str]:
     clock = keywords.pop("clock", None) or FakeClock()
-    return [str(value.value) for value in asked.read(read, request(clock, **keywords))]
+    outcome = ask(asked, read, request(clock, **keywords))
+    assert isinstance(outcome, Answer), outcome
+    return [str(value.value) for value in outcome.values]
 
 
 def failure(asked: Instance, read: Read = OF_QUEUE, **keywords: Any) -> tuple[str, int, str]:
     """Give reason, code and sentence of a read that fails."""
     clock = keywords.pop("clock", None) or FakeClock()
-    with pytest.raises(Failed) as caught:
-        asked.read(read, request(clock, **keywords))
-    return caught.value.reason, caught.value.error.code, caught.value.error.message
+    outcome = ask(asked, read, request(clock, **keywords))
+    assert isinstance(outcome, Failed), outcome
+    return outcome.reason, outcome.fault.code, outcome.fault.message
 
 
 class TestWhereItRuns:
@@ -252,8 +256,9 @@ class TestCache:
         asked = instance(provider, policy=PolicySettings(cache=5))
         assert failure(asked, BY_NAME)[1] == 503
         for _ in range(3):
-            with pytest.raises(Nothing, match="could not find the metric rps for pods cart-0"):
-                values(asked, BY_NAME)
+            outcome = ask(asked, BY_NAME, request(FakeClock()))
+            assert isinstance(outcome, Missing)
+            assert "could not find the metric rps for pods cart-0" in outcome.message
         assert provider.calls == 2
 
     @pytest.mark.parametrize(
@@ -324,8 +329,7 @@ class TestBreaker:
 
         asked = instance(Scripted(refuse), breaker=BreakerSettings(failures=1, reset=10))
         for _ in range(3):
-            with pytest.raises((Failed, Nothing)):
-                values(asked)
+            assert isinstance(ask(asked, OF_QUEUE, request(FakeClock())), Failed | Missing)
         assert asked.load().breaker == "closed"
         asked.close()
 
@@ -354,7 +358,7 @@ def test_reads_that_an_instance_is_asked_for(match: tuple[MatchSettings, ...], r
     """The rules themselves are tested with the matcher."""
     asked = instance(Scripted(lambda _: value_of()), match=match)
     every = [BY_NAME, BY_SELECTOR, OF_QUEUE] + ([NARROWED] if match and match[0].label else [])
-    assert [read for read in every if asked.asked_for(read)] == reads
+    assert [read for read in every if asked.is_asked(read)] == reads
 
 
 def test_metric_of_a_namespace_is_in_that_namespace() -> None:
@@ -362,4 +366,4 @@ def test_metric_of_a_namespace_is_in_that_namespace() -> None:
     read = NameRead(NamespacedName("", "shop"), info("namespaces", "work", namespaced=False), selectors.parse(""))
     for namespaces, fits in ((("shop",), True), (("team-*",), False)):
         asked = instance(Scripted(lambda _: value_of()), match=(MatchSettings(namespaces=namespaces),))
-        assert asked.asked_for(read) is fits
+        assert asked.is_asked(read) is fits

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from metrics_apiserver.apis.custom import SelectorRead
+from metrics_apiserver.apis.external import ExternalRead
 from metrics_apiserver.dispatch.matching import Matcher
 from metrics_apiserver.model import selectors
+from metrics_apiserver.model.metrics import CustomMetricInfo, ExternalMetricInfo
 from metrics_apiserver.model.resources import GroupResource
 from metrics_apiserver.settings import MatchSettings
 
@@ -19,11 +22,12 @@ def custom(
     metric: str = "queue-depth",
     selector: str = "",
 ) -> bool:
-    return Matcher(match).custom(namespace, resource, metric, selectors.parse(selector))
+    info = CustomMetricInfo(resource, metric, namespaced=True)
+    return Matcher(match).fits(SelectorRead(namespace, selectors.parse(""), info, selectors.parse(selector)))
 
 
 def external(*match: MatchSettings, namespace: str = "shop", metric: str = "queue-depth", selector: str = "") -> bool:
-    return Matcher(match).external(namespace, metric, selectors.parse(selector))
+    return Matcher(match).fits(ExternalRead(namespace, ExternalMetricInfo(metric), selectors.parse(selector)))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from metrics_apiserver.apis.custom import CUSTOM_METRICS_API
+from metrics_apiserver.apis.external import EXTERNAL_METRICS_API
 from metrics_apiserver.dispatch.instance import Instance
 from metrics_apiserver.dispatch.router import Router
 from metrics_apiserver.errors import (
@@ -19,12 +21,11 @@ from metrics_apiserver.errors import (
 from metrics_apiserver.model.metrics import ExternalMetricInfo
 from metrics_apiserver.model.quantity import Quantity
 from metrics_apiserver.model.resources import GroupResource, NamespacedName
-from metrics_apiserver.provider import UserInfo
-from metrics_apiserver.query import parse_custom_metric, parse_external_metric
+from metrics_apiserver.provider import RequestContext, UserInfo
 from metrics_apiserver.settings import MatchSettings, PolicySettings
-from tests.dispatch.making import SEVEN, ZERO, Gate, Scripted, instance, last, read_external, series
+from tests.dispatch.making import SEVEN, ZERO, Gate, Scripted, instance, last, read_external, series, would_wait
 from tests.dispatch.making import router as router_of
-from tests.fakes import TableProvider
+from tests.fakes import TableProvider, info
 
 ONE = {("cart-0", "rps"): 1, ("cart-0", "only-one"): 1}
 TWO = {("cart-0", "rps"): 2, ("db-0", "rps"): 2, ("cart-0", "only-two"): 2}
@@ -35,7 +36,7 @@ def router(*providers: Any) -> Router:
 
 
 def read(asked: Router, path: str, **parameters: str) -> list[tuple[str, str]]:
-    values = asked.read_custom(parse_custom_metric(path.split("/"), parameters), audit_id="a")
+    values = asked.read(CUSTOM_METRICS_API.parse(path.split("/"), parameters), audit_id="a")
     return [(value.described_object.name, str(value.value)) for value in values]
 
 
@@ -71,7 +72,7 @@ def test_external_order(order: tuple[dict[str, Any], ...], expected: list[str]) 
     asked = router(
         *(TableProvider(external={k: [Quantity.of(v) for v in vs] for k, vs in table.items()}) for table in order)
     )
-    values = asked.read_external(parse_external_metric(("namespaces", "shop", "q"), {}), audit_id="a")
+    values = asked.read(EXTERNAL_METRICS_API.parse(("namespaces", "shop", "q"), {}), audit_id="a")
     assert [str(value.value) for value in values] == expected
 
 
@@ -121,8 +122,8 @@ def test_unknown_resource_reaches_no_provider() -> None:
 
 def test_series_selector_is_echoed_where_the_provider_did_not() -> None:
     """Authors need not build a LabelSelector themselves."""
-    query = parse_custom_metric(("namespaces", "shop", "pods", "cart-0", "rps"), {"metricLabelSelector": "a=b"})
-    (value,) = router(TableProvider(ONE)).read_custom(query, audit_id="a")
+    query = CUSTOM_METRICS_API.parse(("namespaces", "shop", "pods", "cart-0", "rps"), {"metricLabelSelector": "a=b"})
+    (value,) = router(TableProvider(ONE)).read(query, audit_id="a")
     assert value.metric.selector is not None
     assert value.metric.selector.match_labels == {"a": "b"}
 
@@ -130,15 +131,9 @@ def test_series_selector_is_echoed_where_the_provider_did_not() -> None:
 def test_writes_without_a_writable_provider_are_not_found() -> None:
     """As if the routes were not there."""
     with pytest.raises(NotFoundError):
-        router(TableProvider()).delete_external("shop", ExternalMetricInfo("q"), {})
+        router(TableProvider()).delete_external("shop", ExternalMetricInfo("q"), {}, audit_id="a")
     with pytest.raises(NotFoundError):
-        router(TableProvider()).delete_custom(NamespacedName("shop", "x"), TableProvider().listing or _info())
-
-
-def _info() -> Any:
-    from tests.fakes import info
-
-    return info("pods", "rps")
+        router(TableProvider()).delete_custom(NamespacedName("shop", "x"), info("pods", "rps"), audit_id="a")
 
 
 def scripted(*values: int, **settings: Any) -> Instance:
@@ -215,6 +210,11 @@ def test_user_is_wanted_as_soon_as_one_provider_wants_it() -> None:
     assert seen == [UserInfo("ann")]
 
 
+def has_nothing(_: RequestContext) -> None:
+    """Do as a provider that has not the metric, so that the next one is asked."""
+    raise MetricNotFoundError("pods", "rps", "cart-0")
+
+
 SHOP, OTHERS = MatchSettings(namespaces=("shop",)), MatchSettings(namespaces=("team-*",))
 
 
@@ -226,7 +226,7 @@ SHOP, OTHERS = MatchSettings(namespaces=("shop",)), MatchSettings(namespaces=("t
         pytest.param([(False, True, ())], "pods/cart-0/rps", False, id="not from memory"),
         pytest.param([(True, True, ())], "pod/cart-0/rps", True, id="by the singular"),
         pytest.param([(True, True, ())], "pods/*/rps", False, id="by selector: the list of objects may be waited for"),
-        pytest.param([(True, True, ())], "unknowns/cart-0/rps", False, id="an unknown resource may be looked up"),
+        pytest.param([(True, True, ())], "unknowns/cart-0/rps", True, id="a resource that is known not to be there"),
         pytest.param([(True, True, ()), (False, True, ())], "pods/cart-0/rps", False, id="one of two is not"),
         pytest.param([(True, True, ()), (False, True, OTHERS)], "pods/cart-0/rps", True, id="the other is not asked"),
         pytest.param([(True, True, ()), (False, True, SHOP)], "pods/cart-0/rps", False, id="the other is asked"),
@@ -235,18 +235,18 @@ SHOP, OTHERS = MatchSettings(namespaces=("shop",)), MatchSettings(namespaces=("t
 def test_reads_that_wait_for_nobody(instances: list[tuple[bool, bool, Any]], path: str, expected: bool) -> None:
     """They may be answered on the worker's loop: so nobody's word but our own is taken for it."""
     made = [
-        instance(Scripted(lambda _: [], from_memory=from_memory), trusted=trusted, match=(match,) if match else ())
+        instance(Scripted(has_nothing, from_memory=from_memory), trusted=trusted, match=(match,) if match else ())
         for from_memory, trusted, match in instances
     ]
-    query = parse_custom_metric(("namespaces", "shop", *path.split("/")), {})
-    assert router_of(*made).immediate(query) is expected
+    query = CUSTOM_METRICS_API.parse(("namespaces", "shop", *path.split("/")), {})
+    assert would_wait(router_of(*made), query) is not expected
 
 
 def test_external_reads_wait_for_nobody_either() -> None:
-    query = parse_external_metric(("namespaces", "shop", "queue"), {})
-    for per_user, expected in ((False, True), (True, False)):
+    query = EXTERNAL_METRICS_API.parse(("namespaces", "shop", "queue"), {})
+    for per_user in (False, True):
         provider = Scripted(lambda _: [], from_memory=True, per_user=per_user)
-        assert router_of(instance(provider, trusted=True)).immediate(query) is expected
+        assert not would_wait(router_of(instance(provider, trusted=True)), query)
 
 
 @pytest.mark.parametrize(
@@ -265,14 +265,14 @@ def test_external_reads_wait_for_nobody_either() -> None:
 def test_a_read_is_immediate_only_where_it_looks_at_few_series(
     series_of: list[int | None], selector: str, expected: bool
 ) -> None:
-    """How many is known before any is looked at."""
+    """How many is known before any of them is looked at."""
     asked = []
     for number, count in enumerate(series_of):
-        provider = Scripted(lambda _: pytest.fail("it was asked"), from_memory=True)
+        provider = Scripted(lambda _: [], from_memory=True)
         provider.series = count
         asked.append(instance(provider, name=f"p{number}", trusted=True))
-    query = parse_external_metric(("namespaces", "shop", "queue"), {"labelSelector": selector})
-    assert router_of(*asked).immediate(query) is expected
+    query = EXTERNAL_METRICS_API.parse(("namespaces", "shop", "queue"), {"labelSelector": selector})
+    assert would_wait(router_of(*asked), query) is not expected
 
 
 @pytest.mark.parametrize("kept_by", [{"on_empty": last(60)}, {"cache": 60.0}], ids=["onEmpty: last", "cache"])
@@ -280,11 +280,10 @@ def test_a_kept_answer_counts_as_series_too(kept_by: dict[str, Any]) -> None:
     """It may be given in place of the provider's, however few that has by now."""
     provider = Scripted(lambda _: series(*range(501)), from_memory=True)
     asked = router_of(instance(provider, trusted=True, policy=PolicySettings(**kept_by)))
-    query = parse_external_metric(("namespaces", "shop", "queue"), {})
-    assert asked.immediate(query)
+    query = EXTERNAL_METRICS_API.parse(("namespaces", "shop", "queue"), {})
     assert len(read_external(asked)) == 501
     provider.does = lambda _: []
-    assert not asked.immediate(query)
+    assert would_wait(asked, query)
     assert len(read_external(asked)) == 501
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metrics_apiserver.dispatch.outcomes import Answer, MissingReason, Nothing
+from metrics_apiserver.dispatch.outcomes import Answer, Missing, MissingReason
 from metrics_apiserver.dispatch.store import AnswerStore
 from tests.dispatch.making import series
 from tests.fakes import NOON, FakeClock
@@ -13,9 +13,9 @@ ANSWER = Answer(tuple(series(1)), NOON, 0.0)
 
 
 @pytest.mark.parametrize(
-    "outcome", [ANSWER, Nothing(MissingReason.NO_SAMPLE, "nothing")], ids=["an answer", "that there is nothing"]
+    "outcome", [ANSWER, Missing(MissingReason.NO_SAMPLE, "nothing")], ids=["an answer", "that there is nothing"]
 )
-def test_each_is_kept_as_long_as_it_is_told(outcome: Answer | Nothing) -> None:
+def test_each_is_kept_as_long_as_it_is_told(outcome: Answer | Missing) -> None:
     """Two policies of one provider keep for different times."""
     clock = FakeClock()
     store = AnswerStore(clock.monotonic)

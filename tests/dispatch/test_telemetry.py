@@ -13,7 +13,7 @@ from metrics_apiserver.errors import GatewayTimeoutError, ServiceUnavailableErro
 from metrics_apiserver.settings import BreakerSettings, PolicySettings
 from metrics_apiserver.telemetry import ProviderMetrics
 from tests.controlplane.waiting import wait_until
-from tests.dispatch.making import OF_QUEUE, ZERO, Gate, Scripted, instance, read_external, request, router, series
+from tests.dispatch.making import OF_QUEUE, ZERO, Gate, Scripted, ask, instance, read_external, request, router, series
 from tests.fakes import NOON, FakeClock
 
 PREFIX = "metrics_apiserver_provider_"
@@ -62,7 +62,7 @@ def test_what_came_of_the_reads() -> None:
         "call_duration_seconds_sum": 0.75,
         "cache_hits_total": 1,
         "shared_calls_total": 0,
-        "doubles_total": 0,
+        "duplicates_total": 0,
         "sample_age_seconds_count": 2,
         "sample_age_seconds_sum": 180,
     }
@@ -105,7 +105,7 @@ def test_figures_go_on_when_an_instance_is_replaced() -> None:
     clock = FakeClock()
     old, new = (instance(Scripted(lambda _: series(1), from_memory=True), telemetry=telemetry) for _ in range(2))
     for each in (old, new):
-        each.read(OF_QUEUE, request(clock))
+        ask(each, OF_QUEUE, request(clock))
     old.close()
     found = shown(telemetry)
     assert found["calls_total", "slow", "external"] == 2

@@ -18,6 +18,7 @@ from metrics_apiserver.provider import (
     ExternalMetricInfo,
     NamespacedName,
     Quantity,
+    RequestContext,
     WritableMetrics,
 )
 from metrics_apiserver.settings import PolicySettings
@@ -28,10 +29,14 @@ from tests.fakes import info
 ONE = Quantity.of(1)
 PATIENT, QUICK = PolicySettings(timeout=30), PolicySettings(timeout=0.05)
 WRITES: dict[str, Callable[[Router], None]] = {
-    "a value of an object": lambda to: to.write_custom(CART, info("pods", "rps"), {"a": "b"}, ONE),
-    "a value of an object is forgotten": lambda to: to.delete_custom(CART, info("pods", "rps")),
-    "an external value": lambda to: to.write_external("shop", ExternalMetricInfo("queue"), {"a": "b"}, ONE),
-    "an external value is forgotten": lambda to: to.delete_external("shop", ExternalMetricInfo("queue"), {"a": "b"}),
+    "a value of an object": lambda to: to.write_custom(CART, info("pods", "rps"), {"a": "b"}, ONE, audit_id="test"),
+    "a value of an object is forgotten": lambda to: to.delete_custom(CART, info("pods", "rps"), audit_id="test"),
+    "an external value": lambda to: to.write_external(
+        "shop", ExternalMetricInfo("queue"), {"a": "b"}, ONE, audit_id="test"
+    ),
+    "an external value is forgotten": lambda to: to.delete_external(
+        "shop", ExternalMetricInfo("queue"), {"a": "b"}, audit_id="test"
+    ),
 }
 
 
@@ -50,19 +55,26 @@ class Written(Scripted, WritableMetrics):
         self.told.append(told)
 
     def set_metric(
-        self, name: NamespacedName, info: CustomMetricInfo, labels: Mapping[str, str], value: Quantity
+        self,
+        ctx: RequestContext,
+        name: NamespacedName,
+        info: CustomMetricInfo,
+        labels: Mapping[str, str],
+        value: Quantity,
     ) -> None:
         self._take(name, info.metric, labels, value)
 
-    def delete_metric(self, name: NamespacedName, info: CustomMetricInfo) -> None:
+    def delete_metric(self, ctx: RequestContext, name: NamespacedName, info: CustomMetricInfo) -> None:
         self._take(name, info.metric)
 
     def set_external_metric(
-        self, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str], value: Quantity
+        self, ctx: RequestContext, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str], value: Quantity
     ) -> None:
         self._take(namespace, info.metric, labels, value)
 
-    def delete_external_metric(self, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str]) -> None:
+    def delete_external_metric(
+        self, ctx: RequestContext, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str]
+    ) -> None:
         self._take(namespace, info.metric, labels)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metrics_apiserver.errors import ResourceNotFoundError, ServiceUnavailableError
+from metrics_apiserver.errors import ResourceNotFoundError, ServiceUnavailableError, WouldWaitError
 from metrics_apiserver.kube.restmapper import ClusterMapper, ResourceTable
 from metrics_apiserver.model.resources import GroupResource, GroupVersionResource, RESTMapping
 
@@ -111,3 +111,22 @@ def test_a_mapper_without_a_table_says_why_and_answers_once_it_has_one() -> None
     mapper.failed("connection refused")
     assert mapper.problem is None
     assert mapper.mapping_for(GroupResource("pod")).kind == "Pod"
+
+
+def test_who_may_not_wait_is_told_what_is_known_already() -> None:
+    """A name that is not in the table may be one of a resource that was just installed: only the cluster knows."""
+    asked: list[int] = []
+
+    def refresh() -> bool:
+        asked.append(1)
+        return False
+
+    mapper = ClusterMapper(refresh)
+    mapper.replace(TABLE)
+    assert mapper.mapping_for(GroupResource("pod"), may_wait=False).kind == "Pod"
+    with pytest.raises(WouldWaitError):
+        mapper.mapping_for(GroupResource("nonsenses"), may_wait=False)
+    assert asked == []
+    with pytest.raises(ResourceNotFoundError):
+        mapper.mapping_for(GroupResource("nonsenses"))
+    assert asked == [1]

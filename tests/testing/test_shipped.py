@@ -14,6 +14,7 @@ from metrics_apiserver.testing import (
     ExternalMetric,
     ExternalMetricsConformance,
     MakeProvider,
+    request_context,
 )
 from metrics_apiserver_providers.constant import ConstantProvider
 from metrics_apiserver_providers.functions import FunctionsProvider
@@ -71,10 +72,10 @@ class TestWritable(CustomMetricsConformance, ExternalMetricsConformance):
             provider = WritableProvider(context, WritableProvider.Options().load({}))
             for number, name in enumerate(custom.objects):
                 asked = NamespacedName(custom.namespace, name)
-                provider.set_metric(asked, custom.info, custom.labels or {}, Quantity.of(number))
+                provider.set_metric(request_context(), asked, custom.info, custom.labels or {}, Quantity.of(number))
             for number, labels in enumerate(external.series):
                 info = ExternalMetricInfo(external.metric)
-                provider.set_external_metric(external.namespace, info, labels, Quantity.of(number))
+                provider.set_external_metric(request_context(), external.namespace, info, labels, Quantity.of(number))
             return provider
 
         return make

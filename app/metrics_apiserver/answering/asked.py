@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from metrics_apiserver.apis.api import Query
+from metrics_apiserver.apis.parameters import parse_parameters
+from metrics_apiserver.apis.table import api_of
 from metrics_apiserver.auth.request_info import RequestInfo, request_info
 from metrics_apiserver.errors import StatusError, WouldWaitError
-from metrics_apiserver.model.groups import CUSTOM_METRICS, EXTERNAL_METRICS
-from metrics_apiserver.query import (
-    CustomMetricQuery,
-    ExternalMetricQuery,
-    parse_custom_metric,
-    parse_external_metric,
-    parse_parameters,
-)
 from metrics_apiserver.schemas.table import APIVersion, api_version
 from metrics_apiserver.target import Target, read_target
 
@@ -33,10 +27,6 @@ _PART = re.compile(r"[&,]|%2c", re.IGNORECASE)
 # `/apis/GROUP/VERSION` come before what the query grammar reads.
 _PREFIX_SEGMENTS = 3
 
-MetricQuery = CustomMetricQuery | ExternalMetricQuery
-_PARSERS: dict[str, Callable[[Sequence[str], Mapping[str, str]], MetricQuery]]
-_PARSERS = {CUSTOM_METRICS: parse_custom_metric, EXTERNAL_METRICS: parse_external_metric}
-
 
 class Asked(NamedTuple):
     """What a target asks for."""
@@ -46,16 +36,16 @@ class Asked(NamedTuple):
     """What a GET of it is judged by."""
     row: APIVersion | None = None
     """The version of the API that a metric is asked of; None for a probe."""
-    parsed: MetricQuery | None = None
+    parsed: Query | None = None
     """The query, where it was read already."""
 
-    def query(self) -> MetricQuery:
+    def query(self) -> Query:
         """Return the query. Raises StatusError for a wrong path or selector, each time anew."""
         if self.parsed is not None:
             return self.parsed
         assert self.row is not None
         parameters = parse_parameters(self.target.query)
-        return _PARSERS[self.row.group](self.target.segments[_PREFIX_SEGMENTS:], parameters)
+        return api_of(self.row.group).parse(self.target.segments[_PREFIX_SEGMENTS:], parameters)
 
 
 def read_asked(raw: str, *, may_wait: bool = True) -> Asked | None:

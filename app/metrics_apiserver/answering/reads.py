@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any, Protocol
+from typing import Protocol
 
 from metrics_apiserver.answering.asked import Asked
 from metrics_apiserver.answering.request import Request
 from metrics_apiserver.answering.turns import Turns
+from metrics_apiserver.apis.api import Query, Values
 from metrics_apiserver.auth.user import User
 from metrics_apiserver.errors import MethodNotAllowedError, WouldWaitError
 from metrics_apiserver.exchange import Response, common_fields
@@ -18,7 +19,7 @@ from metrics_apiserver.schemas.encoders import JSON, encode
 __all__ = ["MetricReads", "Reader", "Served"]
 
 # Is told the values of every answer.
-Served = Callable[[Sequence[Any]], None]
+Served = Callable[[Values], None]
 
 # An answer with more items waits for its turn, of all APIs together.
 _LARGE = 5000
@@ -31,7 +32,7 @@ class Reader(Protocol):
     def wants_user(self) -> bool:
         """Whether an answer may depend on who asks."""
 
-    def read(self, query: Any, *, audit_id: str, user: UserInfo | None = None, may_wait: bool = True) -> Sequence[Any]:
+    def read(self, query: Query, *, audit_id: str, user: UserInfo | None = None, may_wait: bool = True) -> Values:
         """Return the values of a metric. Raises StatusError, and WouldWaitError."""
 
 

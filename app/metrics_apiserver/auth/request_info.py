@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from metrics_apiserver.apis.parameters import field_terms, parse_parameters, unescaped_field, wants_watch
 from metrics_apiserver.errors import NotFoundError
 from metrics_apiserver.model import selectors
 from metrics_apiserver.model.selectors import SelectorError
-from metrics_apiserver.query import field_terms, parse_parameters, unescaped_field, wants_watch
 from metrics_apiserver.target import Target
 
 __all__ = ["RequestInfo", "request_info"]

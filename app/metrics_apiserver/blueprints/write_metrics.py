@@ -8,13 +8,14 @@ from typing import NoReturn
 
 from flask import Blueprint, Response, request
 
+from metrics_apiserver.apis.custom import CUSTOM_METRICS_API
+from metrics_apiserver.apis.parameters import parse_parameters
 from metrics_apiserver.blueprints import responses
 from metrics_apiserver.dispatch.router import Router
 from metrics_apiserver.errors import BadRequestError, MethodNotAllowedError
 from metrics_apiserver.model.metrics import ExternalMetricInfo
 from metrics_apiserver.model.quantity import Quantity, QuantityError
 from metrics_apiserver.model.selectors import SelectorError, parse_labels
-from metrics_apiserver.query import parse_custom_metric, parse_parameters
 
 __all__ = ["blueprint"]
 
@@ -41,25 +42,26 @@ def blueprint(router: Router, written: Callable[[], None]) -> Blueprint:
 
 
 def _write_custom(router: Router, segments: tuple[str, ...], labels: dict[str, str]) -> None:
-    query = parse_custom_metric(segments, {})
+    query = CUSTOM_METRICS_API.parse(segments, {})
+    audit_id = responses.asking().audit_id
     if query.name is None or query.namespace == "*":
         raise BadRequestError('a value is written for one object: "*" is no name here')
     match request.method:
         case "POST":
-            router.write_custom(query.object_name, query.info, labels, _body())
+            router.write_custom(query.object_name, query.info, labels, _body(), audit_id=audit_id)
         case "DELETE":
-            router.delete_custom(query.object_name, query.info)
+            router.delete_custom(query.object_name, query.info, audit_id=audit_id)
         case _:
             raise MethodNotAllowedError
 
 
 def _write_external(router: Router, namespace: str, metric: str, labels: dict[str, str]) -> None:
-    info = ExternalMetricInfo(metric)
+    info, audit_id = ExternalMetricInfo(metric), responses.asking().audit_id
     match request.method:
         case "POST":
-            router.write_external(namespace, info, labels, _body())
+            router.write_external(namespace, info, labels, _body(), audit_id=audit_id)
         case "DELETE":
-            router.delete_external(namespace, info, labels)
+            router.delete_external(namespace, info, labels, audit_id=audit_id)
         case _:
             raise MethodNotAllowedError
 
@@ -80,9 +82,9 @@ def _body() -> Quantity:
     try:
         text = json.loads(body, parse_int=str, parse_float=str, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise BadRequestError(f'the body is no JSON string or number, such as "300m" or 3.25: {error}') from error
+        raise BadRequestError(f'the body is not a JSON string or number, such as "300m" or 3.25: {error}') from error
     if not isinstance(text, str):
-        raise BadRequestError('the body is JSON, but no string or number: send one such as "300m" or 3.25')
+        raise BadRequestError('the body is JSON, but not a string or number: send one such as "300m" or 3.25')
     try:
         return Quantity.parse(text)
     except QuantityError as error:
@@ -90,4 +92,4 @@ def _body() -> Quantity:
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no quantity")
+    raise ValueError(f"{name} is not a quantity")

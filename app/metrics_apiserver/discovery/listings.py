@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any
 
+from metrics_apiserver.apis.api import Info
+from metrics_apiserver.apis.table import APIS
 from metrics_apiserver.discovery.documents import Documents
-from metrics_apiserver.errors import ResourceNotFoundError, ServiceUnavailableError
-from metrics_apiserver.model.groups import CUSTOM_METRICS, EXTERNAL_METRICS
-from metrics_apiserver.model.metrics import CustomMetricInfo, ExternalMetricInfo
-from metrics_apiserver.provider import CustomMetricsProvider, ExternalMetricsProvider, Provider, RESTMapper
+from metrics_apiserver.errors import ServiceUnavailableError
+from metrics_apiserver.provider import Provider, RESTMapper
 from metrics_apiserver.telemetry import Telemetry
 
 __all__ = ["Discovery"]
@@ -35,8 +33,8 @@ class _Listing:
 
     name: str
     provider: Provider
-    custom: Sequence[CustomMetricInfo] = ()
-    external: Sequence[ExternalMetricInfo] = ()
+    # By API group.
+    metrics: Mapping[str, Sequence[Info]] = field(default_factory=dict)
     failing: bool = False
     gone: bool = False
     # When the call that is under way began, in monotonic seconds.
@@ -71,7 +69,7 @@ class Discovery:
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._cut: dict[str, int] = {}
-        self._documents = Documents.of((), ())
+        self._documents = Documents.of({})
         # Those of providers that were replaced, until their call has come back.
         self._left: list[_Listing] = []
         telemetry.hanging.watch(self._hanging)
@@ -149,8 +147,11 @@ class Discovery:
     def _refresh(self, listing: _Listing) -> None:
         provider = listing.provider
         try:
-            custom = self._custom(provider) if isinstance(provider, CustomMetricsProvider) else ()
-            external = _external(provider) if isinstance(provider, ExternalMetricsProvider) else ()
+            metrics = {
+                api.group: api.list_metrics(provider, self._mapper, MAX_READ)
+                for api in APIS
+                if isinstance(provider, api.interface)
+            }
         except ServiceUnavailableError as error:
             # The cluster's resources are not known yet, and so no name can be normalised: not the provider's fault.
             self._logger.info("discovery: the listing of provider %s waits: %s", listing.name, error)
@@ -161,38 +162,20 @@ class Discovery:
             listing.failing = True
             return
         listing.failing = False
-        if (custom, external) != (listing.custom, listing.external):
-            listing.custom, listing.external = custom, external
-            counts = len(custom), len(external)
-            self._logger.debug("discovery: provider %s lists %d custom, %d external metrics", listing.name, *counts)
+        if metrics != listing.metrics:
+            listing.metrics = metrics
+            counts = ", ".join(f"{len(infos)} of {group}" for group, infos in metrics.items())
+            self._logger.debug("discovery: provider %s lists metrics: %s", listing.name, counts)
             self._rebuild()
-
-    def _custom(self, provider: CustomMetricsProvider) -> tuple[CustomMetricInfo, ...]:
-        infos = set()
-        for info in islice(provider.list_all_metrics(), MAX_READ):
-            try:
-                mapping = self._mapper.mapping_for(info.group_resource)
-            except ResourceNotFoundError:
-                continue  # what no path can name is not shown
-            infos.add(CustomMetricInfo(mapping.group_resource, info.metric, info.namespaced))
-        return tuple(sorted(infos))
 
     def _rebuild(self) -> None:
         with self._lock:
-            custom: dict[tuple[Any, str], CustomMetricInfo] = {}
-            external: dict[str, ExternalMetricInfo] = {}
-            for listing in self._listings:
-                for info in listing.custom:
-                    custom.setdefault((info.group_resource, info.metric), info)
-                for metric in listing.external:
-                    external.setdefault(metric.metric, metric)
-            names = sorted(custom, key=lambda name: (str(name[0]), name[1]))
-            self._documents = Documents.of(
-                self._capped(CUSTOM_METRICS, [custom[name] for name in names]),
-                self._capped(EXTERNAL_METRICS, [external[name] for name in sorted(external)]),
-            )
+            merged = {
+                api.group: api.merge(listing.metrics.get(api.group, ()) for listing in self._listings) for api in APIS
+            }
+            self._documents = Documents.of({group: self._capped(group, infos) for group, infos in merged.items()})
 
-    def _capped(self, group: str, infos: list[Any]) -> list[Any]:
+    def _capped(self, group: str, infos: list[Info]) -> list[Info]:
         cut = max(0, len(infos) - self._limit)
         if cut != self._cut.get(group, 0):
             self._logger.warning(
@@ -213,8 +196,4 @@ def _following(name: str, provider: Provider, before: _Listing | None) -> _Listi
         return _Listing(name, provider)
     if before.provider is provider:
         return before
-    return _Listing(name, provider, before.custom, before.external)
-
-
-def _external(provider: ExternalMetricsProvider) -> tuple[ExternalMetricInfo, ...]:
-    return tuple(sorted(set(islice(provider.list_all_external_metrics(), MAX_READ))))
+    return _Listing(name, provider, before.metrics)

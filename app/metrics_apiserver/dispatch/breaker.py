@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 from datetime import datetime
 from enum import Enum
-from typing import NoReturn
-
-import pybreaker
 
 from metrics_apiserver.logs import hide_secrets
 from metrics_apiserver.model.clock import Clock
@@ -17,7 +13,9 @@ from metrics_apiserver.settings import BreakerSettings
 
 __all__ = ["Admission", "Breaker"]
 
-_LONGEST_WORD = 256
+CLOSED, HALF_OPEN, OPEN = "closed", "half-open", "open"
+# Characters of what a provider said last.
+_SENTENCE_LENGTH = 256
 
 
 class Admission(Enum):
@@ -30,18 +28,24 @@ class Admission(Enum):
 
 
 class Breaker:
-    """pybreaker's states, told what came of each call.
+    """Counts the failures in a row of one provider.
 
-    Not its own `call`: that holds a lock as long as the call takes, and tells the time by the wall clock.
+    closed ──(so many failures in a row)──> open ──(its time is over, and a call is wanted)──> half-open: one trial
+       ^                                     ^                                                    │
+       └──────────(the trial answers)────────┼────────────────────────────────────────────────────┤
+                                             └──────────(the trial fails)─────────────────────────┘
+
+    Our own: what comes of a call is known on another thread, long after it was let through, and by the test's clock.
     """
 
     def __init__(self, provider: str, settings: BreakerSettings, *, clock: Clock, logger: logging.Logger) -> None:
         self._provider = provider
-        self._reset = settings.reset
+        self._settings = settings
         self._clock = clock
         self._logger = logger
-        self._states = pybreaker.CircuitBreaker(fail_max=settings.failures, throw_new_error_on_trip=False)
         self._lock = threading.Lock()
+        self._state = CLOSED
+        self._failures = 0
         self._trial = False
         self._opened = 0.0
         self._since: datetime | None = None
@@ -50,7 +54,7 @@ class Breaker:
     @property
     def state(self) -> str:
         """`closed`, `half-open` or `open`."""
-        return self._states.current_state
+        return self._state
 
     @property
     def sentence(self) -> str:
@@ -59,14 +63,14 @@ class Breaker:
         return f"provider {self._provider} is down{since}: {self._last_word}"
 
     def admit(self) -> Admission:
-        """Say whether a call may be made. What is admitted is to be accounted for, or given back."""
+        """Return whether a call may be made. What is admitted is to be accounted for, or given back."""
         with self._lock:
-            if self.state == pybreaker.STATE_CLOSED:
+            if self._state == CLOSED:
                 return Admission.CALL
-            if self._trial or self._clock.monotonic() < self._opened + self._reset:
+            if self._trial or self._clock.monotonic() < self._opened + self._settings.reset:
                 return Admission.REFUSED
             self._trial = True
-            self._states.half_open()
+            self._state = HALF_OPEN
             return Admission.TRIAL
 
     def give_back(self, *, trial: bool) -> None:
@@ -80,36 +84,28 @@ class Breaker:
         with self._lock:
             if trial:
                 self._trial = False
-            elif self.state != pybreaker.STATE_CLOSED:
+            elif self._state != CLOSED:
                 # It began before the provider was known to be down, and says nothing new.
                 return
-            before = self.state
             if failure:
-                self._last_word = hide_secrets(failure)[:_LONGEST_WORD]
-            with contextlib.suppress(_FailureError):
-                self._states.call(_fail if failure else _succeed)
-            self._follow(before)
+                self._fail(failure)
+            else:
+                self._succeed()
 
-    def _follow(self, before: str) -> None:
-        if self.state == pybreaker.STATE_OPEN:
-            self._opened = self._clock.monotonic()
-            self._since = self._since or self._clock.now()
-            if before == pybreaker.STATE_CLOSED:
-                self._logger.warning(
-                    "provider %s is down, and not asked for a while: %s", self._provider, self._last_word
-                )
-        elif before != pybreaker.STATE_CLOSED:
+    def _fail(self, failure: str) -> None:
+        self._last_word = hide_secrets(failure)[:_SENTENCE_LENGTH]
+        self._failures += 1
+        if self._state == CLOSED and self._failures < self._settings.failures:
+            return
+        self._opened = self._clock.monotonic()
+        self._since = self._since or self._clock.now()
+        if self._state == CLOSED:
+            self._logger.warning("provider %s is down, and not asked for a while: %s", self._provider, self._last_word)
+        self._state = OPEN
+
+    def _succeed(self) -> None:
+        self._failures = 0
+        if self._state != CLOSED:
+            self._state = CLOSED
             self._since = None
             self._logger.info("provider %s is back", self._provider)
-
-
-class _FailureError(Exception):
-    """Tells pybreaker of a failure."""
-
-
-def _fail() -> NoReturn:
-    raise _FailureError
-
-
-def _succeed() -> None:
-    pass

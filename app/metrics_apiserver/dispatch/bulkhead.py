@@ -34,7 +34,7 @@ class Bulkhead:
     """Runs calls on daemon threads of its own, which are used again; a call that hangs keeps its thread."""
 
     def __init__(self, name: str, size: int) -> None:
-        """Make it; a thread is started when it is needed first."""
+        """Run `size` calls at once at most; a thread is started when it is needed first."""
         self.size = size
         self._name = name
         # None ends the thread that takes it; there is one for each that is idle.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
 
-from metrics_apiserver.dispatch.checking import WrongAnswerError, check_custom, check_external
-from metrics_apiserver.dispatch.outcomes import Answer, Failed, FailureReason, MissingReason, Nothing, Outcome
-from metrics_apiserver.dispatch.reads import CUSTOM, Read
+from metrics_apiserver.apis.api import Read
+from metrics_apiserver.apis.checking import WrongAnswerError
+from metrics_apiserver.dispatch.outcomes import Answer, Failed, FailureReason, Fault, Missing, MissingReason, Outcome
+from metrics_apiserver.dispatch.trace import Called
 from metrics_apiserver.errors import (
     BadGatewayError,
     GatewayTimeoutError,
@@ -42,60 +43,56 @@ class Caller:
         self._figures = figures
         self._monotonic = clock.monotonic
         self._logger = logger
-        # A provider that gives doubles does so at every read: a line a minute for each metric.
+        # A provider that gives duplicates does so at every read: a line a minute for each metric.
         self._warned = Seldom(timer=clock.monotonic)
 
-    def call(self, read: Read, context: RequestContext) -> Outcome:
-        """Call it on this thread."""
+    def call(self, read: Read, context: RequestContext) -> tuple[Outcome, Called]:
+        """Call it on this thread; return what came of it, and the step of the read's trace. Raises nothing."""
         begun = self._monotonic()
+        duplicates = 0
+        outcome: Outcome
         try:
-            given = read.ask(self._provider, context)
-            values, oldest, doubles = check_custom(given) if read.api == CUSTOM else check_external(given)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a provider does, something comes of it
+            values, oldest, duplicates = read.api.check(read.ask(self._provider, context))
+        except BaseException as error:  # noqa: BLE001 - whatever a provider does, something comes of it
             outcome = self._without_answer(read, context, error)
             ended = self._monotonic()
         else:
             ended = self._monotonic()
             outcome = Answer(values, oldest, ended)
-            if doubles:
-                self._warn(read, doubles)
-        self._figures[read.api].called(ended - begun)
-        return outcome
+        figures = self._figures[read.api.name]
+        return outcome, Called(self._name, figures, ended - begun, duplicates, partial(self._warn, read))
 
     def _without_answer(self, read: Read, context: RequestContext, error: BaseException) -> Outcome:
         match error:
             case NotFoundError():
-                return Nothing(MissingReason.NOT_FOUND, error.message, error)
+                return Missing(MissingReason.NOT_FOUND, error.message, Fault.of(error))
             case NotFiniteError():
                 message = f"provider {self._name} has no sample of {read}: it is not a finite number"
-                return Nothing(MissingReason.NO_SAMPLE, message)
+                return Missing(MissingReason.NO_SAMPLE, message)
             case MetricUnavailableError():
-                return Failed(FailureReason.NO_VALUE, error)
+                return Failed(FailureReason.NO_VALUE, Fault.of(error))
             case StatusError():
                 reason = FailureReason.REFUSED if error.code < 500 else FailureReason.UNAVAILABLE
-                return Failed(reason, error)
+                return Failed(reason, Fault.of(error))
             case WrongAnswerError():
-                return Failed(
-                    FailureReason.WRONG_ANSWER, self._bad_gateway(context, f"gave a wrong answer ({error})", error)
-                )
+                wrong = self._bad_gateway(context, f"gave a wrong answer ({error})", None)
+                return Failed(FailureReason.WRONG_ANSWER, wrong)
             case TimeoutError():
                 sentence = f"provider {self._name} did not get its answer in time"
-                return Failed(FailureReason.TIMEOUT, GatewayTimeoutError(sentence))
+                return Failed(FailureReason.TIMEOUT, Fault.of(GatewayTimeoutError(sentence)))
         # Its text is for the log alone: it may hold whatever the provider was working on.
         return Failed(FailureReason.RAISED, self._bad_gateway(context, f"raised {type(error).__name__}", error))
 
-    def _bad_gateway(self, context: RequestContext, what: str, error: BaseException) -> BadGatewayError:
-        known: Any = None if isinstance(error, WrongAnswerError) else error
-        self._logger.error("audit-id %s: provider %s %s", context.audit_id, self._name, what, exc_info=known)
-        return BadGatewayError(
-            f"provider {self._name} {what}; the server's log has it under the audit id {context.audit_id}"
-        )
+    def _bad_gateway(self, context: RequestContext, what: str, error: BaseException | None) -> Fault:
+        self._logger.error("audit-id %s: provider %s %s", context.audit_id, self._name, what, exc_info=error)
+        sentence = f"provider {self._name} {what}; the server's log has it under the audit id {context.audit_id}"
+        return Fault.of(BadGatewayError(sentence))
 
-    def _warn(self, read: Read, doubles: int) -> None:
-        self._figures[read.api].dropped(doubles)
-        if not self._warned.allows(read.info.metric):
-            return
-        what = "objects" if read.api == CUSTOM else "label sets"
-        self._logger.warning(
-            "provider %s gives the same %s twice for %s: the first of each counts", self._name, what, read
-        )
+    def _warn(self, read: Read) -> None:
+        if self._warned.allows(read.info.metric):
+            self._logger.warning(
+                "provider %s gives the same %s twice for %s: the first of each counts",
+                self._name,
+                read.api.duplicated,
+                read,
+            )

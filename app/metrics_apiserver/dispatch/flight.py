@@ -16,7 +16,7 @@ class Call:
     __slots__ = ("_accounted", "_done", "_outcome", "deadline", "trial")
 
     def __init__(self, deadline: float) -> None:
-        """Make it; `deadline` is that of the read that starts it."""
+        """Begin a call; `deadline` is that of the read that starts it."""
         self.deadline = deadline
         # Whether the breaker let it through to see if the provider is back.
         self.trial = False
@@ -31,7 +31,7 @@ class Call:
         return self._outcome
 
     def claim(self) -> bool:
-        """Say yes to the first who asks: a call that came too late is accounted for once, as too late."""
+        """Return True to the first who asks: a call that came too late is accounted for once, as too late."""
         return self._accounted.acquire(blocking=False)
 
     def set(self, outcome: Outcome) -> None:
@@ -48,7 +48,7 @@ class Flights:
         self._lock = threading.Lock()
 
     def join(self, key: Hashable, *, now: float, deadline: float) -> tuple[Call, bool]:
-        """Give the call to wait for, and whether it is a new one, which the caller has to start.
+        """Return the call to wait for, and whether it is a new one, which the caller has to start.
 
         A call past its own deadline is left alone: whoever comes now should not wait for what may hang.
         """
@@ -60,7 +60,7 @@ class Flights:
             return call, True
 
     def end(self, key: Hashable, call: Call, outcome: Outcome) -> None:
-        """Give the outcome to everybody who waits; nobody joins any more."""
+        """Hand the outcome to everybody who waits; nobody joins any more."""
         self.forget(key, call)
         call.set(outcome)
 

@@ -7,46 +7,54 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from datetime import timedelta
 from functools import partial
+from typing import NamedTuple
 
+from metrics_apiserver.apis.api import Read, Values, shown_sentence
+from metrics_apiserver.apis.table import APIS
 from metrics_apiserver.budget import SharedRoom
 from metrics_apiserver.dispatch.breaker import Admission, Breaker
 from metrics_apiserver.dispatch.bulkhead import Bulkhead, provider_room
 from metrics_apiserver.dispatch.caller import Caller
+from metrics_apiserver.dispatch.fallback import Fallback, fallback
 from metrics_apiserver.dispatch.flight import Call, Flights
 from metrics_apiserver.dispatch.matching import Matcher
-from metrics_apiserver.dispatch.outcomes import Answer, Failed, FailureReason, MissingReason, Nothing, Outcome
+from metrics_apiserver.dispatch.outcomes import Answer, Failed, FailureReason, Fault, Missing, MissingReason, Outcome
 from metrics_apiserver.dispatch.policies import Policies
-from metrics_apiserver.dispatch.reads import (
-    CUSTOM,
-    EXTERNAL,
-    NameRead,
-    Read,
-    Request,
-    Values,
-    characters,
-    shown_sentence,
-)
 from metrics_apiserver.dispatch.store import AnswerStore
-from metrics_apiserver.errors import GatewayTimeoutError, ServiceUnavailableError
+from metrics_apiserver.dispatch.trace import Called, Hit, Joined, Kept, Passed, Request, Served, Settled, Trace
+from metrics_apiserver.errors import GatewayTimeoutError, ServiceUnavailableError, StatusError
 from metrics_apiserver.model.clock import Clock
-from metrics_apiserver.model.selectors import EVERYTHING
-from metrics_apiserver.provider import (
-    CustomMetricsProvider,
-    ExternalMetricsProvider,
-    Provider,
-    RequestContext,
-    UserInfo,
-)
-from metrics_apiserver.settings import PolicySettings, ProviderSettings, Substitute
+from metrics_apiserver.model.quantity import Quantity
+from metrics_apiserver.provider import Provider, RequestContext, UserInfo
+from metrics_apiserver.settings import PolicySettings, ProviderSettings, Substitute, SubstituteSettings
 from metrics_apiserver.settings.durations import Duration
-from metrics_apiserver.telemetry import ProviderFigures, ProviderLoad, ProviderMetrics
+from metrics_apiserver.telemetry import ProviderLoad, ProviderMetrics
 
 __all__ = ["Instance"]
 
 # Series of which all are read to say that the selector leaves out all of them.
 _MOST_EXPLAINED = 1000
 # The client's mistake, or one metric's trouble: the provider is well.
+_ZERO = Quantity(0)
 _NO_FAILURES = (FailureReason.REFUSED, FailureReason.NO_VALUE)
+
+# Makes values of a quantity for whatever a read is about.
+Make = Callable[[Quantity], Values]
+# What a read is kept under: also the user, where the provider answers each otherwise.
+_Key = Hashable
+
+
+class _Asking(NamedTuple):
+    """One read at one instance, on its way."""
+
+    trace: Trace
+    context: RequestContext
+    policy: PolicySettings
+    key: _Key
+
+    @property
+    def read(self) -> Read:
+        return self.trace.read
 
 
 class Instance:
@@ -63,15 +71,17 @@ class Instance:
         waiting: SharedRoom | None = None,
         trusted: bool = False,
     ) -> None:
-        """Make it; no thread is started. `waiting` is where the server's threads wait for all instances together.
+        """Ask `provider` as `settings` say; no thread is started.
 
-        `trusted`: it is believed that it answers from memory, so far that nothing else goes on meanwhile.
+        `waiting` is where the server's threads wait for all instances together. `trusted`: it is believed that the
+        provider answers from memory, so far that nothing else goes on meanwhile.
         """
         self.settings = settings
         self.provider = provider
         self.name = settings.name
-        apis = ((CUSTOM, CustomMetricsProvider), (EXTERNAL, ExternalMetricsProvider))
-        self.figures = {api: telemetry.figures(self.name, api) for api, kind in apis if isinstance(provider, kind)}
+        self.figures = {
+            api.name: telemetry.figures(self.name, api.name) for api in APIS if isinstance(provider, api.interface)
+        }
         self._trusted = trusted
         self._telemetry = telemetry
         self._clock = clock
@@ -98,114 +108,81 @@ class Instance:
         self._telemetry.forget(self.name, self.load)
 
     @property
-    def waits(self) -> bool:
-        """Whether one of the server's threads may have to wait for it: what others than we say of it is not enough."""
+    def takes_threads(self) -> bool:
+        """Whether one of the server's threads may have to wait for it: a provider's own word is not enough."""
         return not (self._trusted and self.provider.answers_from_memory)
 
-    def series_at_once(self, read: Read) -> int | None:
-        """Return how many series a read looks at, at the most; None where it may wait, or nobody knows.
+    def is_asked(self, read: Read) -> bool:
+        """Return whether this instance is asked for such a read."""
+        return self._matcher.fits(read)
 
-        Kept answers are counted too, as one of them may be given in place of the provider's.
+    def read(self, trace: Trace) -> Outcome:
+        """Return what the provider has, which may be kept, or be another read's. Raises WouldWaitError."""
+        read = trace.read
+        asking = self._asking(trace)
+        figures = self.figures[read.api.name]
+        kept = self._cache.get(asking.key) if asking.policy.cache > 0 else None
+        if kept is None:
+            outcome = self._ask(asking)
+        else:
+            trace.may_take(len(kept.values) if isinstance(kept, Answer) else 0)
+            trace.add(Hit(self.name, figures))
+            outcome = kept
+        if isinstance(outcome, Answer):
+            outcome = self._fresh(outcome, read, asking.policy)
+        if isinstance(outcome, Answer):
+            assert outcome.oldest is not None
+            trace.add(Served(self.name, figures, (self._clock.now() - outcome.oldest).total_seconds()))
+        else:
+            trace.add(Passed(self.name, figures, outcome.reason if isinstance(outcome, Failed) else ""))
+        return outcome
+
+    def settle(self, outcome: Missing | Failed, trace: Trace, make: Make) -> Fallback:
+        """Return what the policy answers in place of the provider; `make` makes values of a quantity.
+
+        Raises StatusError where the objects that these would be for are not known, and WouldWaitError.
         """
-        if self.waits or self.provider.per_user:
-            return None
-        series = self.provider.series_count(read.info, read.namespace)
-        if series is None:
-            return None
-        policy = self.policy(read)
-        if policy.cache <= 0 and not _last_seconds(policy):
-            return max(series, 1)
-        kept = (store.get(read) for store in (self._cache, self._last))
-        return max(series, *(len(each.values) for each in kept if isinstance(each, Answer)), 1)
+        read = trace.read
+        asking = self._asking(trace)
+        if isinstance(outcome, Missing):
+            outcome = self._explained(outcome, asking)
+        reason = outcome.reason
+        message = outcome.message if isinstance(outcome, Missing) else outcome.fault.whole
+        settled = partial(Settled, self.name, self.figures[read.api.name], reason=reason, message=message)
+        empty = isinstance(outcome, Missing)
+        try:
+            found = fallback(outcome, read, asking.policy, partial(self._stand_in, asking, make))
+        except StatusError:
+            trace.add(settled(result="failed", empty=empty))
+            raise
+        trace.add(settled(result=found.result, empty=empty))
+        return found
 
-    def asked_for(self, read: Read) -> bool:
-        """Tell whether this instance is asked for such a read."""
-        return not self.settings.match or read.fits(self._matcher)
-
-    def policy(self, read: Read) -> PolicySettings:
-        """Give the policy of a read."""
-        return self._policies.find(read.info.metric)
-
-    def read(self, read: Read, request: Request) -> Values:
-        """Give the values that the provider has, one at least. Raises Nothing and Failed."""
-        policy = self._policies.find(read.info.metric)
-        figures = self.figures[read.api]
-        user = request.user if self.provider.per_user else None
-        key = read if user is None else (read, _user_key(user))
-        if policy.cache > 0:
-            kept = self._cache.get(key)
-            if kept is not None:
-                figures.hit()
-                return self._served(kept, read, policy, figures)
-        outcome = self._ask(read, self._context(request, policy, user), policy, key)
-        return self._served(outcome, read, policy, figures)
-
-    def write(self, metric: str, work: Callable[[], None], *, seconds: float) -> None:
-        """Run what writes a value of this metric, and wait for it so long at the most.
+    def write(self, api: str, metric: str, work: Callable[[RequestContext], None], request: Request) -> None:
+        """Run what writes a value of this metric, within the deadline and the slots of a read.
 
         Raises StatusError, and what `work` raises.
         """
-        if not self.waits:
-            work()
+        context = self._context(request, self._policies.find(metric), None)
+        if not self.takes_threads:
+            self._timed(api, partial(work, context))
         elif not self._waiting.enter(self):
-            raise self._full().error
+            raise self._full().fault.error()
         else:
             try:
-                self._write(work, min(seconds, self._policies.find(metric).timeout))
+                self._write(partial(self._timed, api, partial(work, context)), context)
             finally:
                 self._waiting.leave(self)
 
-    def last(self, read: Read, request: Request, seconds: float) -> Values:
-        """Give the last values of an equal read, unless they were given longer ago than this; else nothing."""
-        user = request.user if self.provider.per_user else None
-        kept = self._last.get(read if user is None else (read, _user_key(user)))
-        if isinstance(kept, Answer) and kept.at >= self._clock.monotonic() - seconds:
-            return kept.values
-        return ()
-
-    def filtered_out(self, read: Read, request: Request) -> bool:
-        """Return whether there are values, but none for the read's selector of series; where that costs little.
-
-        A provider that does not answer from memory, or has very many series, is not asked again.
-        """
-        if not self.provider.answers_from_memory or isinstance(read, NameRead) or read.metric_selector.empty:
-            return False
-        if (self.provider.series_count(read.info, read.namespace) or 0) > _MOST_EXPLAINED:
-            return False
-        user = request.user if self.provider.per_user else None
-        context = self._context(request, self.policy(read), user)
-        wider = self._call(read._replace(metric_selector=EVERYTHING), context)
-        return isinstance(wider, Answer) and bool(wider.values)
-
-    def _context(self, request: Request, policy: PolicySettings, user: UserInfo | None) -> RequestContext:
-        deadline = min(request.deadline, self._clock.monotonic() + policy.timeout)
-        return RequestContext(deadline, request.audit_id, self._clock, self._logger, user)
-
-    def _ask(self, read: Read, context: RequestContext, policy: PolicySettings, key: Hashable) -> Outcome:
-        """Ask on this thread what answers from memory, and anything else on one of the provider's."""
-        if self.provider.answers_from_memory:
-            outcome = self._call(read, context)
-            self._keep(outcome, read, policy, key)
-            return outcome
-        if not self._waiting.enter(self):
-            return self._full()
+    def _timed(self, api: str, work: Callable[[], None]) -> None:
+        begun = self._clock.monotonic()
         try:
-            return self._wait(read, context, policy, key)
+            work()
         finally:
-            self._waiting.leave(self)
+            if api in self.figures:
+                self.figures[api].called(self._clock.monotonic() - begun)
 
-    def _call(self, read: Read, context: RequestContext) -> Outcome:
-        """Call on this thread; it is counted as waiting where only the provider says that it will not."""
-        if not self.waits:
-            return self._caller.call(read, context)
-        if not self._waiting.enter(self):
-            return self._full()
-        try:
-            return self._caller.call(read, context)
-        finally:
-            self._waiting.leave(self)
-
-    def _write(self, work: Callable[[], None], seconds: float) -> None:
+    def _write(self, work: Callable[[], None], context: RequestContext) -> None:
         """Run it on one of the provider's threads, where it goes on if it is late."""
         written: Future[None] = Future()
 
@@ -217,7 +194,8 @@ class Instance:
             return partial(written.set_result, None)
 
         if not self._bulkhead.run(run, lambda tell: tell()):
-            raise self._busy(f"{self._bulkhead.size} calls of it are under way").error
+            raise self._busy(f"{self._bulkhead.size} calls of it are under way").fault.error()
+        seconds = context.remaining()
         try:
             written.result(seconds)
         except TimeoutError as error:
@@ -227,94 +205,164 @@ class Instance:
             sentence = f"provider {self.name} has not taken the value within {round(seconds, 3):g} s"
             raise GatewayTimeoutError(f"{sentence}; it may still do so") from error
 
-    def _wait(self, read: Read, context: RequestContext, policy: PolicySettings, key: Hashable) -> Outcome:
+    def _asking(self, trace: Trace) -> _Asking:
+        read, request = trace.read, trace.request
+        policy = self._policies.find(read.info.metric)
+        user = request.user if self.provider.per_user else None
+        key = read if user is None else (read, _user_key(user))
+        return _Asking(trace, self._context(request, policy, user), policy, key)
+
+    def _context(self, request: Request, policy: PolicySettings, user: UserInfo | None) -> RequestContext:
+        deadline = min(request.deadline, self._clock.monotonic() + policy.timeout)
+        return RequestContext(deadline, request.audit_id, self._clock, self._logger, user)
+
+    def _stand_in(self, asking: _Asking, make: Make, substitute: SubstituteSettings) -> Values | None:
+        """Return what stands in; None where the policy knows nothing that could."""
+        match substitute.kind:
+            case Substitute.ZERO:
+                return make(_ZERO)
+            case Substitute.VALUE if substitute.value is not None:
+                return make(substitute.value)
+            case Substitute.LAST:
+                kept = self._last.get(asking.key)
+                if isinstance(kept, Answer) and kept.at >= self._clock.monotonic() - substitute.seconds:
+                    asking.trace.may_take(len(kept.values))
+                    return kept.values or None
+        return None
+
+    def _explained(self, missing: Missing, asking: _Asking) -> Missing:
+        """Tell no sample at all from samples that the selector leaves out; where that costs little.
+
+        A provider that does not answer from memory, or has very many series, is not asked again.
+        """
+        read = asking.read
+        if missing.reason is not MissingReason.NO_SAMPLE or read.by_name or read.metric_selector.empty:
+            return missing
+        if not self.provider.answers_from_memory:
+            return missing
+        if (self.provider.series_count(read.info, read.namespace) or 0) > _MOST_EXPLAINED:
+            return missing
+        wider = self._call(asking, read.wider())
+        if not isinstance(wider, Answer) or not wider.values:
+            return missing
+        return Missing(
+            MissingReason.FILTERED,
+            f"provider {self.name} has samples of {read.info.metric}, and none that the selector matches: {read}",
+        )
+
+    def _ask(self, asking: _Asking) -> Outcome:
+        """Ask on this thread what answers from memory, and anything else on one of the provider's."""
+        trace = asking.trace
+        if self.takes_threads:
+            trace.may_wait()
+        elif not trace.request.may_wait:
+            trace.may_take(self.provider.series_count(asking.read.info, asking.read.namespace))
+        if self.provider.answers_from_memory:
+            outcome = self._call(asking, asking.read)
+            if self._keeps(asking.policy):
+                trace.add(Kept(partial(self._keep, outcome, asking)))
+            return outcome
+        if not self._waiting.enter(self):
+            return self._full()
+        try:
+            return self._wait(asking)
+        finally:
+            self._waiting.leave(self)
+
+    def _call(self, asking: _Asking, read: Read) -> Outcome:
+        """Call on this thread; it is counted as waiting where only the provider says that it will not."""
+        waits = self.takes_threads
+        if waits and not self._waiting.enter(self):
+            return self._full()
+        try:
+            outcome, called = self._caller.call(read, asking.context)
+        finally:
+            if waits:
+                self._waiting.leave(self)
+        asking.trace.add(called)
+        return outcome
+
+    def _wait(self, asking: _Asking) -> Outcome:
         """Wait for an equal call under way, or for a new one, until the deadline."""
-        now = self._clock.monotonic()
-        call, new = self._flights.join(key, now=now, deadline=context.deadline)
+        now, deadline = self._clock.monotonic(), asking.context.deadline
+        call, new = self._flights.join(asking.key, now=now, deadline=deadline)
         if new:
-            self._begin(call, read, context, policy, key)
+            self._begin(call, asking)
         else:
-            self.figures[read.api].joined()
-        outcome = call.wait(context.deadline - now)
+            asking.trace.add(Joined(self.name, self.figures[asking.read.api.name]))
+        outcome = call.wait(deadline - now)
         if outcome is not None:
             return outcome
-        sentence = f"provider {self.name} has not answered within {round(context.deadline - now, 3):g} s"
+        sentence = f"provider {self.name} has not answered within {round(deadline - now, 3):g} s"
         if new:
-            self._flights.forget(key, call)
+            self._flights.forget(asking.key, call)
             if call.claim():
                 self._breaker.account(sentence, trial=call.trial)
-        return Failed(FailureReason.TIMEOUT, GatewayTimeoutError(sentence))
+        return Failed(FailureReason.TIMEOUT, Fault.of(GatewayTimeoutError(sentence)))
 
-    def _begin(self, call: Call, read: Read, context: RequestContext, policy: PolicySettings, key: Hashable) -> None:
+    def _begin(self, call: Call, asking: _Asking) -> None:
         """Start a call, or end it at once where the provider is down or all its slots are in use."""
 
-        def ended(outcome: Outcome) -> None:
+        def ended(result: tuple[Outcome, Called]) -> None:
+            outcome, called = result
+            # Here, and not with a read: the one that began it may be over by now.
+            called.book()
             if call.claim():
-                self._breaker.account(shown_sentence(_failure(outcome), read), trial=call.trial)
+                self._breaker.account(shown_sentence(_failure(outcome), asking.read), trial=call.trial)
             # A late answer is good for the next read all the same.
-            self._keep(outcome, read, policy, key)
-            self._flights.end(key, call, outcome)
+            self._keep(outcome, asking)
+            self._flights.end(asking.key, call, outcome)
 
         admission = self._breaker.admit()
         if admission is Admission.REFUSED:
-            down = Failed(FailureReason.DOWN, ServiceUnavailableError(self._breaker.sentence))
-            self._flights.end(key, call, down)
+            down = Failed(FailureReason.DOWN, Fault.of(ServiceUnavailableError(self._breaker.sentence)))
+            self._flights.end(asking.key, call, down)
             return
         call.trial = admission is Admission.TRIAL
-        if not self._bulkhead.run(partial(self._caller.call, read, context), ended):
+        if not self._bulkhead.run(partial(self._caller.call, asking.read, asking.context), ended):
             self._breaker.give_back(trial=call.trial)
-            self._flights.end(key, call, self._busy(f"{self._bulkhead.size} calls of it are under way"))
+            self._flights.end(asking.key, call, self._busy(f"{self._bulkhead.size} calls of it are under way"))
 
     def _full(self) -> Failed:
         held = self._waiting.held(self)
         return self._busy(f"{held} reads are waiting for it already" if held else "too many wait for other providers")
 
     def _busy(self, why: str) -> Failed:
-        return Failed(FailureReason.BUSY, ServiceUnavailableError(f"provider {self.name} is busy: {why}"))
+        return Failed(FailureReason.BUSY, Fault.of(ServiceUnavailableError(f"provider {self.name} is busy: {why}")))
 
-    def _keep(self, outcome: Outcome, read: Read, policy: PolicySettings, key: Hashable) -> None:
+    @staticmethod
+    def _keeps(policy: PolicySettings) -> bool:
+        return policy.cache > 0 or _last_seconds(policy) > 0
+
+    def _keep(self, outcome: Outcome, asking: _Asking) -> None:
         """Keep what the policy has a use for."""
-        if isinstance(outcome, Failed):
+        policy, read = asking.policy, asking.read
+        if isinstance(outcome, Failed) or not self._keeps(policy):
             return
-        seconds = _last_seconds(policy)
-        if policy.cache <= 0 and not seconds:
-            return
-        length = characters(read)
+        length = _characters(read)
         if policy.cache > 0:
-            kept = outcome.without_frames() if isinstance(outcome, Nothing) else outcome
-            self._cache.put(key, kept, policy.cache, characters=length)
+            self._cache.put(asking.key, outcome, policy.cache, characters=length)
+        seconds = _last_seconds(policy)
         if seconds and isinstance(outcome, Answer):
             good = self._fresh(outcome, read, policy)
             if isinstance(good, Answer):
-                self._last.put(key, good, seconds, characters=length)
+                self._last.put(asking.key, good, seconds, characters=length)
 
-    def _served(self, outcome: Outcome, read: Read, policy: PolicySettings, figures: ProviderFigures) -> Values:
-        if isinstance(outcome, Answer):
-            outcome = self._fresh(outcome, read, policy)
-        if isinstance(outcome, Answer):
-            assert outcome.oldest is not None
-            figures.served((self._clock.now() - outcome.oldest).total_seconds())
-            return outcome.values
-        if isinstance(outcome, Failed):
-            figures.failed(outcome.reason)
-        # It may have been raised for others already.
-        raise outcome.with_traceback(None)
-
-    def _fresh(self, answer: Answer, read: Read, policy: PolicySettings) -> Answer | Nothing:
+    def _fresh(self, answer: Answer, read: Read, policy: PolicySettings) -> Answer | Missing:
         """Leave out the samples that are too old."""
         if answer.oldest is None:
-            return Nothing(MissingReason.NO_SAMPLE, f"provider {self.name} has no sample of {read}")
+            return Missing(MissingReason.NO_SAMPLE, f"provider {self.name} has no sample of {read}")
         if policy.max_age is None:
             return answer
         now = self._clock.now()
         limit = now - timedelta(seconds=policy.max_age)
         if answer.oldest >= limit:
             return answer
-        values = tuple(value for value in answer.values if value.timestamp >= limit)
+        values: Values = tuple(value for value in answer.values if value.timestamp >= limit)
         if values:
             return Answer(values, min(value.timestamp for value in values), answer.at)
         age = Duration(round((now - max(value.timestamp for value in answer.values)).total_seconds()))
-        return Nothing(
+        return Missing(
             MissingReason.TOO_OLD,
             f"provider {self.name} has only old samples of {read}: the newest is {age} old,"
             f" and at most {Duration(policy.max_age)} is allowed",
@@ -322,8 +370,8 @@ class Instance:
 
 
 def _failure(outcome: Outcome) -> str:
-    """Give the sentence of a failure that is the provider's own, "" for all else."""
-    return outcome.error.message if isinstance(outcome, Failed) and outcome.reason not in _NO_FAILURES else ""
+    """Return the sentence of a failure that is the provider's own, "" for all else."""
+    return outcome.fault.message if isinstance(outcome, Failed) and outcome.reason not in _NO_FAILURES else ""
 
 
 def _last_seconds(policy: PolicySettings) -> float:
@@ -334,3 +382,8 @@ def _last_seconds(policy: PolicySettings) -> float:
 
 def _user_key(user: UserInfo) -> Hashable:
     return user.name, user.uid, user.groups, tuple(sorted((key, tuple(values)) for key, values in user.extra.items()))
+
+
+def _characters(read: Read) -> int:
+    """Return about how long a read is, for who keeps it: also what its text hides counts."""
+    return len(str(read)) + sum(len(str(selector)) for selector in read.selectors)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from metrics_apiserver.model.resources import GroupResource
+from metrics_apiserver.apis.api import Read
 from metrics_apiserver.model.selectors import Operator, Selector
 from metrics_apiserver.settings import MatchSettings
 
@@ -22,35 +22,21 @@ _REQUIRING = _LISTING | {Operator.EXISTS, Operator.GREATER_THAN, Operator.LESS_T
 
 
 class Matcher:
-    """Tells which reads belong to an instance: those that fit one of its rules, and every one where it has none."""
+    """Tells which reads belong to an instance: those that fit one of its rules, and every read where it has none."""
 
     def __init__(self, match: Sequence[MatchSettings]) -> None:
-        rules = [(each, _Rule.of(each)) for each in match]
-        self._everything = not match
-        self._custom = tuple(rule for each, rule in rules if each.api != "external")
-        # An external metric belongs to no object: a rule on resources is never about one.
-        self._external = tuple(rule for each, rule in rules if each.api != "custom" and not each.resources)
+        self._rules = tuple(map(_Rule.of, match))
 
-    def custom(self, namespace: str, resource: GroupResource, metric: str, selector: Selector) -> bool:
-        """Tell whether a read of a custom metric fits; the resource is the plural, the selector that of the series."""
-        if self._everything:
-            return True
-        return any(
-            rule.fits(namespace, metric, selector) and (rule.resource is None or rule.resource(str(resource)))
-            for rule in self._custom
-        )
-
-    def external(self, namespace: str, metric: str, selector: Selector) -> bool:
-        """Tell whether a read of an external metric fits."""
-        if self._everything:
-            return True
-        return any(rule.fits(namespace, metric, selector) for rule in self._external)
+    def fits(self, read: Read) -> bool:
+        """Return whether a read is one of these."""
+        return not self._rules or any(rule.fits(read) for rule in self._rules)
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
     """One MatchSettings, as functions; None fits everything."""
 
+    api: str | None
     namespace: _Fits | None
     resource: _Fits | None
     metric: _Fits | None
@@ -59,17 +45,21 @@ class _Rule:
     @classmethod
     def of(cls, match: MatchSettings) -> _Rule:
         return cls(
+            api=match.api or None,
             namespace=_one_of(match.namespaces),
             resource=_one_of(match.resources),
             metric=_one_of(match.metrics),
             label=_Label.of(match.label) if match.label else None,
         )
 
-    def fits(self, namespace: str, metric: str, selector: Selector) -> bool:
+    def fits(self, read: Read) -> bool:
+        """Return whether a read is all that the rule says; what belongs to no object fits no rule on resources."""
         return bool(
-            (self.metric is None or self.metric(metric))
-            and (self.namespace is None or self.namespace(namespace))
-            and (self.label is None or self.label.required_by(selector))
+            (self.api is None or self.api == read.api.name)
+            and (self.metric is None or self.metric(read.info.metric))
+            and (self.namespace is None or self.namespace(read.matched_namespace))
+            and (self.resource is None or (read.resource is not None and self.resource(str(read.resource))))
+            and (self.label is None or self.label.required_by(read.metric_selector))
         )
 
 
@@ -86,7 +76,7 @@ class _Label:
         return cls(key, _one_of((value,)) if equals else None)
 
     def required_by(self, selector: Selector) -> bool:
-        """Tell whether every series that the selector selects has the label, with a value that fits."""
+        """Return whether every series that the selector selects has the label, with a value that fits."""
         about = [each for each in selector.requirements if each.key == self.key]
         if self.value is None:
             return any(each.operator in _REQUIRING for each in about)

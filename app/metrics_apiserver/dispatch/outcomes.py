@@ -1,15 +1,16 @@
-"""What can come of asking one provider: an answer, nothing, or a failure."""
+"""What can come of asking one provider: an answer, nothing, or a failure. All are values: kept, compared, shared."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from metrics_apiserver.errors import NotFoundError, StatusError
+from metrics_apiserver.apis.api import Values
+from metrics_apiserver.errors import StatusError
 
-__all__ = ["Answer", "Failed", "FailureReason", "MissingReason", "Nothing", "Outcome"]
+__all__ = ["Answer", "Failed", "FailureReason", "Fault", "Missing", "MissingReason", "Outcome"]
 
 
 class MissingReason(StrEnum):
@@ -36,36 +37,58 @@ class FailureReason(StrEnum):
     REFUSED = "refused"
 
 
+class Fault(NamedTuple):
+    """An error as a value. It holds no frames, and with them nothing that a provider had at hand."""
+
+    kind: type[StatusError]
+    code: int
+    reason: str
+    message: str
+    details: Mapping[str, Any] | None
+    cause: str
+
+    @classmethod
+    def of(cls, error: StatusError) -> Fault:
+        """Return what an error says."""
+        return cls(type(error), error.code, error.reason, error.message, error.details, error.cause)
+
+    def error(self) -> StatusError:
+        """Return a new error that says the same."""
+        made = self.kind.__new__(self.kind)
+        StatusError.__init__(made, self.message, details=self.details, cause=self.cause)
+        made.code, made.reason = self.code, self.reason
+        return made
+
+    @property
+    def whole(self) -> str:
+        """What it says to people here: the message, and the cause that clients are not told."""
+        return self.error().whole
+
+
 class Answer(NamedTuple):
-    """Values that were checked; `at` is when they were given, in the clock's monotonic time."""
+    """Values that were checked."""
 
-    values: Sequence[Any]
+    values: Values
     oldest: datetime | None
+    """When the oldest sample was taken; None where there is no value."""
     at: float
+    """When they were given, in the clock's monotonic time."""
 
 
-class Nothing(Exception):  # noqa: N818 - no error: the next provider may have it
-    """A provider has no value; `error` is what it said itself, if it said something."""
+class Missing(NamedTuple):
+    """A provider has no value: the next one may have it."""
 
-    def __init__(self, reason: MissingReason, message: str, error: NotFoundError | None = None) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-        self.error = error
-
-    def without_frames(self) -> Nothing:
-        """Give it to be kept: the provider's own error would keep whatever the provider had at hand."""
-        error = self.error and NotFoundError(self.error.message, details=self.error.details)
-        return Nothing(self.reason, self.message, error)
+    reason: MissingReason
+    message: str
+    fault: Fault | None = None
+    """What the provider said itself, if it said something."""
 
 
-class Failed(Exception):  # noqa: N818 - carries the error that the client gets
-    """A provider could not answer; `error` is what the client gets."""
+class Failed(NamedTuple):
+    """A provider could not answer."""
 
-    def __init__(self, reason: FailureReason, error: StatusError) -> None:
-        super().__init__(error.message)
-        self.reason = reason
-        self.error = error
+    reason: FailureReason
+    fault: Fault
 
 
-Outcome = Answer | Nothing | Failed
+Outcome = Answer | Missing | Failed

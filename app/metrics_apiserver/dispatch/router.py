@@ -2,55 +2,43 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from functools import partial
+from typing import NamedTuple
 
-from metrics_apiserver.dispatch.fallback import Fallback
+from metrics_apiserver.apis.api import Mapper, Query, Values
+from metrics_apiserver.apis.custom import CUSTOM_METRICS_API
+from metrics_apiserver.apis.external import EXTERNAL_METRICS_API
+from metrics_apiserver.apis.table import APIS
+from metrics_apiserver.dispatch.booking import Bookings
 from metrics_apiserver.dispatch.instance import Instance
-from metrics_apiserver.dispatch.outcomes import Failed, Nothing
-from metrics_apiserver.dispatch.reads import CUSTOM, EXTERNAL, ExternalRead, NameRead, Read, Request, SelectorRead
+from metrics_apiserver.dispatch.outcomes import Answer, Failed, Fault, Missing, MissingReason
 from metrics_apiserver.dispatch.recent import RecentReads
-from metrics_apiserver.errors import NotFoundError, WouldWaitError
+from metrics_apiserver.dispatch.trace import Request, Settled, Trace
+from metrics_apiserver.errors import NotFoundError, StatusError
 from metrics_apiserver.model.clock import Clock
-from metrics_apiserver.model.metrics import CustomMetricInfo, ExternalMetricInfo, ExternalMetricValue, MetricValue
+from metrics_apiserver.model.metrics import CustomMetricInfo, ExternalMetricInfo
 from metrics_apiserver.model.quantity import Quantity
-from metrics_apiserver.model.resources import GroupResource, NamespacedName, RESTMapping
-from metrics_apiserver.provider import ObjectLister, RESTMapper, UserInfo, WritableMetrics
-from metrics_apiserver.query import CustomMetricQuery, ExternalMetricQuery
+from metrics_apiserver.model.resources import NamespacedName, RESTMapping
+from metrics_apiserver.model.selectors import Selector
+from metrics_apiserver.provider import ObjectLister, UserInfo, WritableMetrics
 
-__all__ = ["KnownResources", "Router"]
-
-# Which provider had the values, for whom needs to know why an answer is what it is (-v 4).
-_ANSWERED, _PASSED = "audit-id %s: provider %s answers for %s", "audit-id %s: provider %s has nothing for %s"
-
-# A read that is `immediate` holds each label set of its series against each requirement of its selector at most so
-# often in all, which takes about a millisecond.
-_MOST_MATCHES = 500
-
-
-class KnownResources(RESTMapper, Protocol):
-    """A mapper that can be asked for what it knows already."""
-
-    def find(self, resource: GroupResource) -> RESTMapping | None:
-        """Find a resource in memory, and nowhere else."""
+__all__ = ["Router"]
 
 
 class _Table(NamedTuple):
     """Who can be asked: replaced as a whole."""
 
     instances: tuple[Instance, ...]
-    custom: tuple[Instance, ...]
-    external: tuple[Instance, ...]
+    by_api: Mapping[str, tuple[Instance, ...]]
     wants_user: bool
 
     @classmethod
     def of(cls, instances: Sequence[Instance]) -> _Table:
         return cls(
             instances=tuple(instances),
-            custom=tuple(each for each in instances if CUSTOM in each.figures),
-            external=tuple(each for each in instances if EXTERNAL in each.figures),
+            by_api={api.name: tuple(each for each in instances if api.name in each.figures) for api in APIS},
             wants_user=any(each.provider.per_user for each in instances),
         )
 
@@ -62,20 +50,20 @@ class Router:
         self,
         instances: Sequence[Instance],
         *,
-        mapper: KnownResources,
+        mapper: Mapper,
         objects: ObjectLister,
         clock: Clock,
         logger: logging.Logger,
         seconds: float,
     ) -> None:
-        """Make it; `seconds` is what a read may take."""
+        """Ask `instances`; `seconds` is what a read may take."""
         self.recent = RecentReads()
         self._table = _Table.of(instances)
         self._mapper = mapper
+        self._objects = objects
         self._clock = clock
-        self._logger = logger
         self._seconds = seconds
-        self._fallback = Fallback(mapper=mapper, objects=objects, clock=clock, logger=logger, recent=self.recent)
+        self._bookings = Bookings(self.recent, clock=clock, logger=logger)
 
     @property
     def wants_user(self) -> bool:
@@ -91,102 +79,115 @@ class Router:
         for instance in self._table.instances:
             instance.close()
 
-    def immediate(self, query: CustomMetricQuery | ExternalMetricQuery) -> bool:
-        """Whether a read is answered from memory for certain, with little work that is known before it is done.
+    def read(self, query: Query, *, audit_id: str, user: UserInfo | None = None, may_wait: bool = True) -> Values:
+        """Return the values of a metric; a read by name has exactly one.
 
-        One by selector may wait for the list of objects, and an unknown resource is looked up.
+        Raises StatusError; and WouldWaitError where this may not wait, or do much work, and would have to. Then nothing
+        was counted or kept, and the read is to be made again.
         """
-        if isinstance(query, ExternalMetricQuery):
-            return _little_work(self._table.external, _external_read(query))
-        mapping = self._mapper.find(query.info.group_resource) if query.name is not None else None
-        if mapping is None:
-            return False
-        info = CustomMetricInfo(mapping.group_resource, query.info.metric, query.info.namespaced)
-        return _little_work(self._table.custom, _custom_read(query, info))
+        read = query.api.read_of(query, self._mapper, may_wait=may_wait)
+        trace = Trace(read, Request(self._clock.monotonic() + self._seconds, audit_id, user, may_wait))
+        try:
+            values, fault = self._answer(trace)
+        except StatusError:
+            self._bookings.book(trace)
+            raise
+        self._bookings.book(trace)
+        if fault is not None:
+            raise fault.error()
+        return query.api.echoed(query, values)
 
-    def read(self, query: Any, *, audit_id: str, user: UserInfo | None = None, may_wait: bool = True) -> Sequence[Any]:
-        """Answer a read."""
-        if not may_wait and not self.immediate(query):
-            raise WouldWaitError
-        if isinstance(query, CustomMetricQuery):
-            return self.read_custom(query, audit_id=audit_id, user=user)
-        return self.read_external(query, audit_id=audit_id, user=user)
+    def _answer(self, trace: Trace) -> tuple[Values, Fault | None]:
+        standing: tuple[Instance, Missing | Failed] | None = None
+        for instance in self._table.by_api[trace.read.api.name]:
+            if not instance.is_asked(trace.read):
+                continue
+            outcome = instance.read(trace)
+            if isinstance(outcome, Answer):
+                return outcome.values, None
+            standing = instance, outcome
+            if isinstance(outcome, Failed) or not instance.settings.next_on_not_found:
+                break
+        if standing is None:
+            return self._asked_nobody(trace)
+        instance, outcome = standing
+        found = instance.settle(outcome, trace, partial(self._make, trace))
+        return found.values, found.fault
 
-    def read_custom(
-        self, query: CustomMetricQuery, *, audit_id: str, user: UserInfo | None = None
-    ) -> Sequence[MetricValue]:
-        """Answer a read of a custom metric; a by-name answer has exactly one value. Raises StatusError."""
-        read = _custom_read(query, self._normalised(query.info))
-        values: Sequence[MetricValue] = self._answer(read, self._table.custom, audit_id, user)
-        if query.metric_label_selector is None:
-            return values
-        return [_echoing(value, query) for value in values]
+    def _asked_nobody(self, trace: Trace) -> tuple[Values, Fault | None]:
+        read = trace.read
+        message = f"no provider is asked for {read}"
+        trace.add(Settled("", None, "empty", MissingReason.NOT_FOUND, message, empty=True))
+        return (), Fault.of(read.unknown()) if read.by_name else None
 
-    def read_external(
-        self, query: ExternalMetricQuery, *, audit_id: str, user: UserInfo | None = None
-    ) -> Sequence[ExternalMetricValue]:
-        """Answer a read of an external metric; an unknown one has no values. Raises StatusError."""
-        read = _external_read(query)
-        values: Sequence[ExternalMetricValue] = self._answer(read, self._table.external, audit_id, user)
-        return values
+    def _make(self, trace: Trace, quantity: Quantity) -> Values:
+        """Make values of a quantity for whatever the read is about. Raises StatusError."""
+
+        def names(mapping: RESTMapping, *, namespace: str, selector: Selector) -> Sequence[NamespacedName]:
+            left = max(0.0, trace.request.deadline - self._clock.monotonic())
+            return self._objects.list_names(mapping, namespace=namespace, selector=selector, timeout=left)
+
+        read = trace.read
+        return read.api.substitutes(read, quantity, now=self._clock.now(), mapper=self._mapper, names=names)
+
+    # Writes, of the providers that take them.
 
     def write_custom(
-        self, name: NamespacedName, info: CustomMetricInfo, labels: Mapping[str, str], value: Quantity
+        self,
+        name: NamespacedName,
+        info: CustomMetricInfo,
+        labels: Mapping[str, str],
+        value: Quantity,
+        *,
+        audit_id: str,
     ) -> None:
         """Write the value of one object's metric. Raises StatusError."""
         instance, writer = self._writer()
         known = self._normalised(info)
-        instance.write(info.metric, lambda: writer.set_metric(name, known, labels, value), seconds=self._seconds)
+        instance.write(
+            CUSTOM_METRICS_API.name,
+            info.metric,
+            lambda ctx: writer.set_metric(ctx, name, known, labels, value),
+            self._request(audit_id),
+        )
 
-    def delete_custom(self, name: NamespacedName, info: CustomMetricInfo) -> None:
+    def delete_custom(self, name: NamespacedName, info: CustomMetricInfo, *, audit_id: str) -> None:
         """Forget the value of one object's metric. Raises StatusError."""
         instance, writer = self._writer()
         known = self._normalised(info)
-        instance.write(info.metric, lambda: writer.delete_metric(name, known), seconds=self._seconds)
+        instance.write(
+            CUSTOM_METRICS_API.name,
+            info.metric,
+            lambda ctx: writer.delete_metric(ctx, name, known),
+            self._request(audit_id),
+        )
 
     def write_external(
-        self, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str], value: Quantity
+        self, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str], value: Quantity, *, audit_id: str
     ) -> None:
         """Write the value of one label set of an external metric. Raises StatusError."""
         instance, writer = self._writer()
         instance.write(
-            info.metric, lambda: writer.set_external_metric(namespace, info, labels, value), seconds=self._seconds
+            EXTERNAL_METRICS_API.name,
+            info.metric,
+            lambda ctx: writer.set_external_metric(ctx, namespace, info, labels, value),
+            self._request(audit_id),
         )
 
-    def delete_external(self, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str]) -> None:
+    def delete_external(
+        self, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str], *, audit_id: str
+    ) -> None:
         """Forget the value of one label set of an external metric. Raises StatusError."""
         instance, writer = self._writer()
         instance.write(
-            info.metric, lambda: writer.delete_external_metric(namespace, info, labels), seconds=self._seconds
+            EXTERNAL_METRICS_API.name,
+            info.metric,
+            lambda ctx: writer.delete_external_metric(ctx, namespace, info, labels),
+            self._request(audit_id),
         )
 
-    # Any: values of the API that the read is of.
-    def _answer(self, read: Read, instances: Sequence[Instance], audit_id: str, user: UserInfo | None) -> Any:
-        request = Request(self._clock.monotonic() + self._seconds, audit_id, user)
-        standing: tuple[Instance, Nothing | Failed] | None = None
-        for instance in instances:
-            if not instance.asked_for(read):
-                continue
-            try:
-                values = instance.read(read, request)
-            except (Nothing, Failed) as outcome:
-                # Without its frames, one of which would hold it.
-                standing = instance, outcome.with_traceback(None)
-            else:
-                self._logger.debug(_ANSWERED, audit_id, instance.name, read)
-                return values
-            if isinstance(standing[1], Failed) or not instance.settings.next_on_not_found:
-                break
-            self._logger.debug(_PASSED, audit_id, instance.name, read)
-        return self._without_values(standing, read, request)
-
-    def _without_values(self, standing: tuple[Instance, Nothing | Failed] | None, read: Read, request: Request) -> Any:
-        if standing is None:
-            return self._fallback.after_nobody(read, request)
-        instance, outcome = standing
-        if isinstance(outcome, Failed):
-            return self._fallback.after_failure(instance, outcome, read, request)
-        return self._fallback.after_nothing(instance, outcome, read, request)
+    def _request(self, audit_id: str) -> Request:
+        return Request(self._clock.monotonic() + self._seconds, audit_id)
 
     def _normalised(self, info: CustomMetricInfo) -> CustomMetricInfo:
         resource = self._mapper.mapping_for(info.group_resource).group_resource
@@ -198,34 +199,3 @@ class Router:
                 return instance, instance.provider
         # As if the routes were not there: no provider takes values.
         raise NotFoundError.for_path()
-
-
-def _custom_read(query: CustomMetricQuery, info: CustomMetricInfo) -> NameRead | SelectorRead:
-    if query.name is not None:
-        return NameRead(NamespacedName(query.namespace, query.name), info, query.metric_selector)
-    return SelectorRead(query.namespace, query.selector, info, query.metric_selector)
-
-
-def _external_read(query: ExternalMetricQuery) -> ExternalRead:
-    return ExternalRead(query.namespace, query.info, query.metric_selector)
-
-
-def _little_work(instances: Sequence[Instance], read: Read) -> bool:
-    """Whether everybody who may be asked can be asked at once, and all of them together look at few series."""
-    requirements = 1 + len(read.metric_selector.requirements)
-    left = _MOST_MATCHES
-    for instance in instances:
-        if instance.asked_for(read):
-            series = instance.series_at_once(read)
-            if series is None:
-                return False
-            left -= series * requirements
-    return left >= 0
-
-
-def _echoing(value: MetricValue, query: CustomMetricQuery) -> MetricValue:
-    """Say in the value which series were asked for, where the provider did not say it itself."""
-    if value.metric.selector is not None:
-        return value
-    metric = dataclasses.replace(value.metric, selector=query.metric_label_selector)
-    return dataclasses.replace(value, metric=metric)

@@ -8,19 +8,19 @@ from typing import NamedTuple
 
 from cachetools import TLRUCache
 
-from metrics_apiserver.dispatch.outcomes import Answer, Nothing
+from metrics_apiserver.dispatch.outcomes import Answer, Missing
 
 __all__ = ["AnswerStore"]
 
-# In values; an answer counts ten more, so that there are at most ten thousand.
+# In values; each answer weighs ten more, so that there are ten thousand at most.
 _ROOM = 100_000
 _EACH = 10
-# So many characters of a key count as one more value.
+# So many characters of a key weigh as much as one value.
 _CHARACTERS = 100
 
 
 class _Kept(NamedTuple):
-    outcome: Answer | Nothing
+    outcome: Answer | Missing
     seconds: float
     cost: int
 
@@ -34,13 +34,13 @@ class AnswerStore:
         )
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable) -> Answer | Nothing | None:
-        """Give what is kept under this key."""
+    def get(self, key: Hashable) -> Answer | Missing | None:
+        """Return what is kept under this key."""
         with self._lock:
             kept = self._kept.get(key)
         return None if kept is None else kept.outcome
 
-    def put(self, key: Hashable, outcome: Answer | Nothing, seconds: float, *, characters: int = 0) -> None:
+    def put(self, key: Hashable, outcome: Answer | Missing, seconds: float, *, characters: int = 0) -> None:
         """Keep an outcome for so long; what is larger than all the room is not kept."""
         values = len(outcome.values) if isinstance(outcome, Answer) else 0
         kept = _Kept(outcome, seconds, _EACH + values + characters // _CHARACTERS)

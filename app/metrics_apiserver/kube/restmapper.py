@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from metrics_apiserver.errors import ResourceNotFoundError, ServiceUnavailableError
+from metrics_apiserver.errors import ResourceNotFoundError, ServiceUnavailableError, WouldWaitError
 from metrics_apiserver.model.groups import METRICS_GROUPS
 from metrics_apiserver.model.resources import GroupResource, RESTMapping
 
@@ -43,8 +43,8 @@ class ResourceTable:
         """Find a resource by plural or singular name, group optional."""
         return self._by_name.get(resource)
 
-    def mapping_for(self, resource: GroupResource) -> RESTMapping:
-        """Find a resource by plural or singular name, group optional. Raises ResourceNotFoundError."""
+    def mapping_for(self, resource: GroupResource, *, may_wait: bool = True) -> RESTMapping:
+        """Return the mapping of a plural or singular name, group optional. Raises ResourceNotFoundError."""
         mapping = self.find(resource)
         if mapping is None:
             raise ResourceNotFoundError(resource, (known.group_resource for known in self.mappings))
@@ -80,20 +80,18 @@ class ClusterMapper:
         """Take note why a table could not be read; one that was read before stays."""
         self._cause = cause
 
-    def find(self, resource: GroupResource) -> RESTMapping | None:
-        """Find a resource in memory, and nowhere else."""
-        table = self._table
-        return table.find(resource) if table is not None else None
+    def mapping_for(self, resource: GroupResource, *, may_wait: bool = True) -> RESTMapping:
+        """Return the mapping of a resource: from memory, and of one that was unknown in the cluster as it is now.
 
-    def mapping_for(self, resource: GroupResource) -> RESTMapping:
-        """Find a resource: from memory, and one that was unknown in the cluster as it is now.
-
-        Raises ResourceNotFoundError, and ServiceUnavailableError as long as nothing was read.
+        Raises ResourceNotFoundError, ServiceUnavailableError as long as nothing was read, and WouldWaitError where the
+        cluster would have to be asked and this must not wait.
         """
         table = self._table
         if table is None:
             raise ServiceUnavailableError(_MISSING, cause=self._cause)
         mapping = table.find(resource)
+        if mapping is None and not may_wait:
+            raise WouldWaitError
         if mapping is None and self._refresh():
             table = self._table or table
         return mapping or table.mapping_for(resource)

@@ -9,7 +9,7 @@ from typing import Any
 from apispec import APISpec
 from marshmallow import Schema
 
-from metrics_apiserver.model.groups import CUSTOM_METRICS, EXTERNAL_METRICS
+from metrics_apiserver.apis.table import api_of
 from metrics_apiserver.openapi.definitions import GROUP_VERSION_KIND
 from metrics_apiserver.schemas.encoders import MEDIA_TYPES
 from metrics_apiserver.schemas.meta_v1 import APIResourceListSchema, StatusSchema
@@ -18,42 +18,6 @@ from metrics_apiserver.schemas.table import APIVersion
 __all__ = ["add_paths"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """One form of a read; `name` tells it from the others in the operation's id."""
-
-    name: str
-    template: str
-    description: str
-    parameters: tuple[str, ...] = ()
-
-
-# What `metrics_apiserver.query` reads, by group: the grammar is the same in all versions of a group.
-_READS = {
-    CUSTOM_METRICS: (
-        _Read(
-            "Metric",
-            "/{resource}/{name}/{metric}",
-            "read a metric of objects of the cluster scope",
-            ("labelSelector", "metricLabelSelector", "fieldSelector"),
-        ),
-        _Read(
-            "NamespacedMetric",
-            "/namespaces/{namespace}/{resource}/{name}/{metric}",
-            "read a metric of objects of a namespace",
-            ("labelSelector", "metricLabelSelector", "fieldSelector"),
-        ),
-        _Read(
-            "MetricOfNamespace",
-            "/namespaces/{namespace}/metrics/{metric}",
-            "read a metric of a namespace itself",
-            ("labelSelector", "metricLabelSelector", "fieldSelector"),
-        ),
-    ),
-    EXTERNAL_METRICS: (
-        _Read("NamespacedMetric", "/namespaces/{namespace}/{metric}", "read an external metric", ("labelSelector",)),
-    ),
-}
 _PARAMETERS = {
     "resource": "plural or singular name of a resource, with its group where it is not core: pods, deployments.apps",
     "name": "name of the object; * reads all that labelSelector selects",
@@ -72,7 +36,7 @@ def add_paths(spec: APISpec, row: APIVersion) -> None:
     words = _Words(row, v2=spec.openapi_version.major == 2)
     resources = words.operation(f"get{words.title}APIResources", "get available resources", APIResourceListSchema)
     spec.path(f"{root}/", operations={"get": resources})
-    for read in _READS[row.group]:
+    for read in api_of(row.group).path_forms:
         operation = words.operation(f"list{words.title}{read.name}", read.description, row.list_schema)
         operation |= {
             "x-kubernetes-action": "list",

@@ -109,20 +109,27 @@ class WritableMetrics(ABC):
 
     @abstractmethod
     def set_metric(
-        self, name: NamespacedName, info: CustomMetricInfo, labels: Mapping[str, str], value: Quantity
+        self,
+        ctx: RequestContext,
+        name: NamespacedName,
+        info: CustomMetricInfo,
+        labels: Mapping[str, str],
+        value: Quantity,
     ) -> None:
         """Replace the value of this object's metric, whatever labels the old one had."""
 
     @abstractmethod
-    def delete_metric(self, name: NamespacedName, info: CustomMetricInfo) -> None:
+    def delete_metric(self, ctx: RequestContext, name: NamespacedName, info: CustomMetricInfo) -> None:
         """Forget the value. Raises MetricNotFoundError where there is none."""
 
     @abstractmethod
     def set_external_metric(
-        self, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str], value: Quantity
+        self, ctx: RequestContext, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str], value: Quantity
     ) -> None:
         """Replace the value of this label set; namespace "*" is every namespace."""
 
     @abstractmethod
-    def delete_external_metric(self, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str]) -> None:
+    def delete_external_metric(
+        self, ctx: RequestContext, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str]
+    ) -> None:
         """Forget the value of this label set. Raises MetricNotFoundError where there is none."""

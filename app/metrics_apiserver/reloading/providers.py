@@ -303,7 +303,7 @@ def make_instances(
                 trusted=configured.shipped,
             )
         instances.append(instance)
-    waited_for = [instance for instance in instances if instance.waits]
+    waited_for = [instance for instance in instances if instance.takes_threads]
     waiting.divide(waited_for, each=share_of_threads(len(waited_for)))
     return instances
 

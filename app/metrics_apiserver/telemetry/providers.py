@@ -56,7 +56,7 @@ class ProviderFigures:
         self._lock = threading.Lock()
         self.seconds = _Histogram(_SECONDS)
         self.ages = _Histogram(_AGES)
-        self.hits = self.shared = self.doubles = 0
+        self.hits = self.shared = self.duplicates = 0
         self.failures: dict[str, int] = {}
         self.missing: dict[str, int] = {}
         self.substituted: dict[str, int] = {}
@@ -81,10 +81,10 @@ class ProviderFigures:
         with self._lock:
             self.shared += 1
 
-    def dropped(self, doubles: int) -> None:
+    def dropped(self, duplicates: int) -> None:
         """Count values that were there twice."""
         with self._lock:
-            self.doubles += doubles
+            self.duplicates += duplicates
 
     def failed(self, reason: str) -> None:
         """Count a read that the provider could not answer."""
@@ -181,7 +181,7 @@ def _counters(rows: list[_Labelled]) -> Iterator[Metric]:
     yield counter("calls", "Calls of a provider that have ended.", lambda each: sum(each.seconds.counts))
     yield counter("cache_hits", "Reads that were answered from the cache.", lambda each: each.hits)
     yield counter("shared_calls", "Reads that shared the call of an equal one under way.", lambda each: each.shared)
-    yield counter("doubles", "Values left out because they were there twice.", lambda each: each.doubles)
+    yield counter("duplicates", "Values left out because they were there twice.", lambda each: each.duplicates)
     yield by("reason", "errors", "Reads that a provider could not answer.", lambda each: each.failures)
     yield by("reason", "empty", "Reads to which a provider had nothing, and no other had.", lambda each: each.missing)
     yield by(

@@ -104,7 +104,7 @@ class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableM
         self._external: dict[str, dict[_ExternalKey, _Sample]] = {}
         self._held = 0
         for metric, labels, value in _REFERENCE_SERIES:
-            self.set_external_metric(EVERY_NAMESPACE, ExternalMetricInfo(metric), labels, Quantity.of(value))
+            self._set_external(EVERY_NAMESPACE, ExternalMetricInfo(metric), labels, Quantity.of(value))
         for row in options["values"]:
             self._set_configured(row)
 
@@ -160,14 +160,17 @@ class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableM
         ]
 
     def set_metric(
-        self, name: NamespacedName, info: CustomMetricInfo, labels: Mapping[str, str], value: Quantity
+        self,
+        ctx: RequestContext,
+        name: NamespacedName,
+        info: CustomMetricInfo,
+        labels: Mapping[str, str],
+        value: Quantity,
     ) -> None:
         """Replace the value of this object's metric, its labels with it."""
-        sample = self._sample(value, labels)
-        with self._lock:
-            self._put(self._custom, (name, info), sample)
+        self._set(name, info, labels, value)
 
-    def delete_metric(self, name: NamespacedName, info: CustomMetricInfo) -> None:
+    def delete_metric(self, ctx: RequestContext, name: NamespacedName, info: CustomMetricInfo) -> None:
         """Forget the value of this object's metric."""
         with self._lock:
             if self._custom.pop((name, info), None) is None:
@@ -175,17 +178,14 @@ class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableM
             self._held -= 1
 
     def set_external_metric(
-        self, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str], value: Quantity
+        self, ctx: RequestContext, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str], value: Quantity
     ) -> None:
         """Replace the value of this label set in this namespace."""
-        sample = self._sample(value, labels)
-        key = (namespace, frozenset(labels.items()))
-        with self._lock:
-            series = self._external.get(info.metric, {})
-            self._put(series, key, sample)
-            self._external[info.metric] = series
+        self._set_external(namespace, info, labels, value)
 
-    def delete_external_metric(self, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str]) -> None:
+    def delete_external_metric(
+        self, ctx: RequestContext, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str]
+    ) -> None:
         """Forget the value of this label set in this namespace."""
         key = (namespace, frozenset(labels.items()))
         with self._lock:
@@ -201,6 +201,21 @@ class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableM
         if sample is None or not metric_selector.matches(sample.labels):
             return None
         return metric_value(self.context, name, info, sample.value, timestamp=sample.timestamp)
+
+    def _set(self, name: NamespacedName, info: CustomMetricInfo, labels: Mapping[str, str], value: Quantity) -> None:
+        sample = self._sample(value, labels)
+        with self._lock:
+            self._put(self._custom, (name, info), sample)
+
+    def _set_external(
+        self, namespace: str, info: ExternalMetricInfo, labels: Mapping[str, str], value: Quantity
+    ) -> None:
+        sample = self._sample(value, labels)
+        key = (namespace, frozenset(labels.items()))
+        with self._lock:
+            series = self._external.get(info.metric, {})
+            self._put(series, key, sample)
+            self._external[info.metric] = series
 
     def _sample(self, value: Quantity, labels: Mapping[str, str]) -> _Sample:
         return _Sample(value, self.context.clock.now(), dict(labels))
@@ -218,12 +233,12 @@ class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableM
         value = row["value"]
         if "resource" not in row:
             namespace = row["namespace"] or EVERY_NAMESPACE
-            self.set_external_metric(namespace, ExternalMetricInfo(row["metric"]), row["labels"], value)
+            self._set_external(namespace, ExternalMetricInfo(row["metric"]), row["labels"], value)
             return
         # The mapper may know nothing yet (it waits for the cluster): written as it stands, plural name expected.
         resource = GroupResource.parse(row["resource"])
         info = CustomMetricInfo(resource, row["metric"], namespaced=bool(row["namespace"]))
-        self.set_metric(NamespacedName(row["namespace"], row["name"]), info, row["labels"], value)
+        self._set(NamespacedName(row["namespace"], row["name"]), info, row["labels"], value)
 
 
 def _seen_from(namespace: str, keys: Sequence[_ExternalKey], samples: Sequence[_Sample]) -> Iterable[_Sample]:

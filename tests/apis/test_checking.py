@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics_apiserver.dispatch.checking import WrongAnswerError, check_custom, check_external
+from metrics_apiserver.apis.checking import WrongAnswerError
+from metrics_apiserver.apis.custom import check_custom
+from metrics_apiserver.apis.external import check_external
 from metrics_apiserver.model.metrics import ExternalMetricValue
 from metrics_apiserver.model.quantity import Quantity
 from tests.dispatch.making import series, value_of
@@ -29,19 +31,19 @@ def changed(value: Any, /, **fields: Any) -> list[Any]:
 @pytest.mark.parametrize(
     ("check", "given", "sentence"),
     [
-        pytest.param(check_custom, None, "the answer is NoneType, and no list", id="nothing at all"),
-        pytest.param(check_external, "12", "the answer is a str, and no list", id="text"),
-        pytest.param(check_external, {"": 12}, "the answer is a dict, and no list", id="a mapping"),
-        pytest.param(check_external, SERIES, "an ExternalMetricValue, and no list", id="a value by itself"),
-        pytest.param(check_custom, [12], "item 0 of the answer is an int, and no MetricValue", id="a number"),
-        pytest.param(check_custom, [SERIES], "is an ExternalMetricValue, and no MetricValue", id="of the other API"),
-        pytest.param(check_external, [VALUE], "is a MetricValue, and no ExternalMetricValue", id="turned round"),
+        pytest.param(check_custom, None, "the answer is NoneType, not a list", id="nothing at all"),
+        pytest.param(check_external, "12", "the answer is a str, not a list", id="text"),
+        pytest.param(check_external, {"": 12}, "the answer is a dict, not a list", id="a mapping"),
+        pytest.param(check_external, SERIES, "an ExternalMetricValue, not a list", id="a value by itself"),
+        pytest.param(check_custom, [12], "item 0 of the answer is an int, not a MetricValue", id="a number"),
+        pytest.param(check_custom, [SERIES], "is an ExternalMetricValue, not a MetricValue", id="of the other API"),
+        pytest.param(check_external, [VALUE], "is a MetricValue, not an ExternalMetricValue", id="turned round"),
         pytest.param(
             check_custom, changed(VALUE, value=1.5), "item 1 of the answer has a float as its value", id="float"
         ),
         pytest.param(check_external, changed(SERIES, value=float("nan")), "has a float as its value", id="NaN"),
         pytest.param(
-            check_external, changed(SERIES, value="1"), "has a str as its value, and no Quantity", id="as text"
+            check_external, changed(SERIES, value="1"), "has a str as its value, not a Quantity", id="as text"
         ),
         pytest.param(check_custom, changed(VALUE, timestamp=None), "has NoneType as its timestamp", id="no time"),
         pytest.param(check_external, changed(SERIES, timestamp=12.5), "has a float as its timestamp", id="seconds"),
@@ -52,10 +54,10 @@ def changed(value: Any, /, **fields: Any) -> list[Any]:
         pytest.param(
             check_custom,
             [dataclasses.replace(VALUE, described_object=dataclasses.replace(VALUE.described_object, name=None))],
-            "whose name or namespace is no text",
+            "whose name or namespace is not text",
             id="an object without a name",
         ),
-        pytest.param(check_custom, changed(VALUE, metric="rps"), "and no MetricIdentifier", id="a name as the metric"),
+        pytest.param(check_custom, changed(VALUE, metric="rps"), "not a MetricIdentifier", id="a name as the metric"),
         pytest.param(check_external, changed(SERIES, metric_name=None), "as its metric's name", id="no metric's name"),
         pytest.param(check_external, changed(SERIES, metric_labels={"a": 1}), "text to text", id="a number in a label"),
         pytest.param(check_external, changed(SERIES, metric_labels={1: "a"}), "text to text", id="a number as a key"),
@@ -90,7 +92,7 @@ def test_of_two_values_of_one_object_the_first_counts() -> None:
     """The autoscaler keeps one value for each object's name."""
     checked = check_custom([value_of("a", 1), value_of("b", 2), value_of("a", 3)])
     assert [(value.described_object.name, str(value.value)) for value in checked.values] == [("a", "1"), ("b", "2")]
-    assert checked.doubles == 1
+    assert checked.duplicates == 1
 
 
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.sampled_from("xyz"), max_size=3), max_size=8))
@@ -103,4 +105,4 @@ def test_of_equal_label_sets_the_first_counts(label_sets: list[dict[str, str]]) 
         expected.setdefault(frozenset(labels.items()), number)
     checked = check_external(values)
     assert [value.value for value in checked.values] == [Quantity.of(number) for number in expected.values()]
-    assert checked.doubles == len(label_sets) - len(expected)
+    assert checked.duplicates == len(label_sets) - len(expected)

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metrics_apiserver.apis.custom import CUSTOM_METRICS_API
+from metrics_apiserver.apis.external import EXTERNAL_METRICS_API
+from metrics_apiserver.apis.parameters import parse_parameters
 from metrics_apiserver.errors import BadRequestError, MethodNotAllowedError, NotFoundError, StatusError
 from metrics_apiserver.model.resources import GroupResource, NamespacedName
-from metrics_apiserver.query import parse_custom_metric, parse_external_metric, parse_parameters
 from metrics_apiserver.target import read_target
 
 
@@ -31,7 +33,7 @@ from metrics_apiserver.target import read_target
 )
 def test_custom_path(path: str, resource: str, namespaced: bool, namespace: str, name: str | None, metric: str) -> None:
     """Each shape of path names resource, scope, object and metric."""
-    query = parse_custom_metric(read_target(f"/{path}").segments, {})
+    query = CUSTOM_METRICS_API.parse(read_target(f"/{path}").segments, {})
     assert query.info.group_resource == GroupResource.parse(resource)
     assert (query.info.namespaced, query.info.metric) == (namespaced, metric)
     assert (query.namespace, query.name) == (namespace, name)
@@ -62,7 +64,7 @@ def test_custom_path(path: str, resource: str, namespaced: bool, namespace: str,
 def test_no_path_of_the_api(path: str) -> None:
     """What is no path of the API is not found, in the apiserver's words."""
     with pytest.raises(NotFoundError, match="could not find the requested resource"):
-        parse_custom_metric(read_target(f"/{path}").segments, {})
+        CUSTOM_METRICS_API.parse(read_target(f"/{path}").segments, {})
 
 
 @pytest.mark.parametrize(
@@ -86,10 +88,10 @@ def test_field_selector(selector: str, name: str, problem: str | None) -> None:
     """A fieldSelector must agree with the name in the path."""
     segments = ("namespaces", "x", "pods", name, "rps")
     if problem is None:
-        parse_custom_metric(segments, {"fieldSelector": selector})
+        CUSTOM_METRICS_API.parse(segments, {"fieldSelector": selector})
     else:
         with pytest.raises(BadRequestError) as caught:
-            parse_custom_metric(segments, {"fieldSelector": selector})
+            CUSTOM_METRICS_API.parse(segments, {"fieldSelector": selector})
         assert problem in caught.value.message
 
 
@@ -97,12 +99,12 @@ def test_field_selector(selector: str, name: str, problem: str | None) -> None:
 def test_comparison_in_a_metric_label_selector_is_refused(operator: str) -> None:
     """A metricLabelSelector is echoed as a LabelSelector, which knows no comparison."""
     with pytest.raises(BadRequestError, match="isn't supported in label selectors"):
-        parse_custom_metric(("nodes", "n", "heat"), {"metricLabelSelector": f"a{operator}3"})
+        CUSTOM_METRICS_API.parse(("nodes", "n", "heat"), {"metricLabelSelector": f"a{operator}3"})
 
 
 def test_metric_label_selector_with_unequal_is_echoed_as_not_in() -> None:
     """The reference fails here; ours has an equivalent to echo."""
-    query = parse_custom_metric(("nodes", "n", "heat"), {"metricLabelSelector": "verb!=GET"})
+    query = CUSTOM_METRICS_API.parse(("nodes", "n", "heat"), {"metricLabelSelector": "verb!=GET"})
     assert query.metric_label_selector is not None
     (expression,) = query.metric_label_selector.match_expressions
     assert (expression.key, expression.operator, expression.values) == ("verb", "NotIn", ("GET",))
@@ -130,7 +132,7 @@ def test_bad_parameters(query_string: str) -> None:
 
 def test_external_path_reads_the_label_selector_as_the_series_selector() -> None:
     """An external metric has no object: the labelSelector picks its series, comparisons included."""
-    query = parse_external_metric(
+    query = EXTERNAL_METRICS_API.parse(
         ("namespaces", "*", "queue"), {"labelSelector": "a>3", "fieldSelector": "metadata.namespace=x"}
     )
     assert (query.namespace, query.info.metric, str(query.metric_selector)) == ("*", "queue", "a>3")
@@ -140,7 +142,7 @@ def test_external_path_reads_the_label_selector_as_the_series_selector() -> None
 def test_no_external_path(path: str) -> None:
     """The external API has one shape of path."""
     with pytest.raises(NotFoundError):
-        parse_external_metric(read_target(f"/{path}").segments, {})
+        EXTERNAL_METRICS_API.parse(read_target(f"/{path}").segments, {})
 
 
 @given(
@@ -149,7 +151,7 @@ def test_no_external_path(path: str) -> None:
 )
 def test_any_text_is_a_query_or_a_status(path: str, parameters: dict[str, str]) -> None:
     """Nothing that a client sends raises anything but an error with a Status."""
-    for parse in (parse_custom_metric, parse_external_metric):
+    for parse in (CUSTOM_METRICS_API.parse, EXTERNAL_METRICS_API.parse):
         try:
             parse(read_target(f"/{quote(path)}").segments, parameters)
         except StatusError as error:
@@ -171,9 +173,9 @@ def test_external_read_that_is_judged_as_less_than_a_list_is_not_served(
 ) -> None:
     """Access to a watch, or to one name, is not access to the list."""
     with pytest.raises(error):
-        parse_external_metric(("namespaces", "a", "queue"), parameters)
+        EXTERNAL_METRICS_API.parse(("namespaces", "a", "queue"), parameters)
 
 
 @pytest.mark.parametrize("parameters", [{"watch": "0"}, {"watch": "False"}, {"fieldSelector": "metadata.name!=x"}])
 def test_external_read_that_is_judged_as_a_list_is_served(parameters: dict[str, str]) -> None:
-    assert parse_external_metric(("namespaces", "a", "queue"), parameters).namespace == "a"
+    assert EXTERNAL_METRICS_API.parse(("namespaces", "a", "queue"), parameters).namespace == "a"

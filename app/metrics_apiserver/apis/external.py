@@ -1,0 +1,207 @@
+"""external.metrics.k8s.io: metrics that belong to no object of the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any, NamedTuple, cast
+
+from metrics_apiserver.apis.api import (
+    API,
+    Info,
+    ListNames,
+    Mapper,
+    PathForm,
+    Query,
+    Read,
+    namespace_part,
+    selector_part,
+)
+from metrics_apiserver.apis.checking import (
+    Checked,
+    checked_time,
+    is_text_mapping,
+    listed,
+    number_complaint,
+    with_article,
+    without_duplicates,
+    wrong,
+)
+from metrics_apiserver.apis.entries import entry, resource
+from metrics_apiserver.apis.parameters import check_field_selector, parse_selector, wants_watch
+from metrics_apiserver.errors import MethodNotAllowedError, NotFoundError
+from metrics_apiserver.model.groups import EXTERNAL_METRICS
+from metrics_apiserver.model.metrics import ExternalMetricInfo, ExternalMetricValue
+from metrics_apiserver.model.quantity import Quantity
+from metrics_apiserver.model.selectors import EVERYTHING, Selector
+from metrics_apiserver.provider import ExternalMetricsProvider, Provider, RequestContext, RESTMapper
+from metrics_apiserver.schemas.table import APIVersion
+
+__all__ = ["EXTERNAL_METRICS_API", "ExternalMetricQuery", "ExternalRead"]
+
+# Any: a dataclass holds whatever it was given, and the type checker would take its declaration for the truth.
+_VALUE: Any = ExternalMetricValue
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalMetricQuery:
+    """A read of an external metric in a namespace (`*`: every namespace)."""
+
+    info: ExternalMetricInfo
+    namespace: str
+    metric_selector: Selector
+
+    @property
+    def api(self) -> API:
+        """The external metrics API."""
+        return EXTERNAL_METRICS_API
+
+
+class ExternalRead(NamedTuple):
+    """The series of an external metric whose labels match."""
+
+    namespace: str
+    info: ExternalMetricInfo
+    metric_selector: Selector
+
+    @property
+    def by_name(self) -> bool:
+        """False: of no series there is an empty list."""
+        return False
+
+    @property
+    def resource(self) -> None:
+        """None: it belongs to no object."""
+        return
+
+    @property
+    def objects(self) -> str:
+        """Nothing: it belongs to no object."""
+        return ""
+
+    @property
+    def api(self) -> API:
+        """The external metrics API."""
+        return EXTERNAL_METRICS_API
+
+    @property
+    def matched_namespace(self) -> str:
+        """The namespace of the path."""
+        return self.namespace
+
+    @property
+    def selectors(self) -> tuple[Selector, ...]:
+        """The selector of series."""
+        return (self.metric_selector,)
+
+    def unknown(self) -> NotFoundError:
+        """Return the error for a metric that nobody has."""
+        return NotFoundError(f"no provider is asked for {self}")
+
+    def wider(self) -> ExternalRead:
+        """Return the same read of every series."""
+        return self._replace(metric_selector=EVERYTHING)
+
+    def ask(self, provider: Provider, context: RequestContext) -> object:
+        """Ask a provider; what it gives is not checked yet."""
+        asked = cast(ExternalMetricsProvider, provider)
+        return asked.get_external_metric(context, self.namespace, self.metric_selector, self.info)
+
+    def __str__(self) -> str:
+        return f"{self.info.metric}{namespace_part(self.namespace)}{selector_part(self.metric_selector)}"
+
+
+class _ExternalMetricsAPI(API):
+    name = "external"
+    group = EXTERNAL_METRICS
+    interface = ExternalMetricsProvider
+    duplicated = "label sets"
+    path_forms = (
+        PathForm("NamespacedMetric", "/namespaces/{namespace}/{metric}", "read an external metric", ("labelSelector",)),
+    )
+
+    def parse(self, segments: Sequence[str], parameters: Mapping[str, str]) -> ExternalMetricQuery:
+        """Read a path and its parameters. Raises MethodNotAllowedError for a watch, too."""
+        match segments:
+            case ("namespaces", namespace, metric):
+                if wants_watch(parameters):
+                    # It was judged as one, and there is none: a list is more.
+                    raise MethodNotAllowedError
+                check_field_selector(parameters.get("fieldSelector", ""), None)
+                return ExternalMetricQuery(
+                    info=ExternalMetricInfo(metric),
+                    namespace=namespace,
+                    metric_selector=parse_selector(parameters.get("labelSelector", "")),
+                )
+            case _:
+                raise NotFoundError.for_path()
+
+    def read_of(self, query: Query, mapper: Mapper, *, may_wait: bool) -> ExternalRead:
+        """Return the read."""
+        asked = cast(ExternalMetricQuery, query)
+        return ExternalRead(asked.namespace, asked.info, asked.metric_selector)
+
+    def check(self, given: object) -> Checked[ExternalMetricValue]:
+        """Check values; of two with the same labels the first counts."""
+        return check_external(given)
+
+    def substitutes(
+        self, read: Read, quantity: Quantity, *, now: datetime, mapper: Mapper, names: ListNames
+    ) -> Sequence[ExternalMetricValue]:
+        """Return one value, without labels."""
+        return (ExternalMetricValue(read.info.metric, now, quantity),)
+
+    def list_metrics(self, provider: Provider, mapper: RESTMapper, most: int) -> tuple[ExternalMetricInfo, ...]:
+        """Return what a provider lists."""
+        asked = cast(ExternalMetricsProvider, provider)
+        return tuple(sorted(set(islice(asked.list_all_external_metrics(), most))))
+
+    def merge(self, listings: Iterable[Sequence[Info]]) -> list[Info]:
+        """Return the metrics of several providers, by name."""
+        found = {info.metric: info for infos in listings for info in infos}
+        return [found[name] for name in sorted(found)]
+
+    def resources(self, row: APIVersion, infos: Sequence[Info]) -> list[dict[str, object]]:
+        """Return one resource for each metric."""
+        return [resource(row, info.metric, namespaced=True) for info in infos]
+
+    def discovery_entries(self, row: APIVersion, infos: Sequence[Info]) -> list[dict[str, object]]:
+        """Return one resource for each metric; one that is called like the placeholder is that."""
+        return [entry(row, info.metric) for info in infos if info.metric != row.placeholder]
+
+
+EXTERNAL_METRICS_API = _ExternalMetricsAPI()
+
+
+def check_external(given: Any) -> Checked[ExternalMetricValue]:
+    """Check values of an external metric; of two with the same labels the first counts. Raises WrongAnswerError."""
+    values = listed(given)
+    oldest = last = None
+    for position, value in enumerate(values):
+        if not isinstance(value, _VALUE):
+            raise wrong(position, f"is {with_article(value)}, not an ExternalMetricValue")
+        if not (
+            isinstance(value.value, Quantity)
+            and isinstance(value.metric_name, str)
+            and is_text_mapping(value.metric_labels)
+            and (value.window_seconds is None or isinstance(value.window_seconds, int))
+        ):
+            raise wrong(position, _external_complaint(value))
+        if value.timestamp is not last:
+            last = checked_time(position, value.timestamp)
+            oldest = last if oldest is None or last < oldest else oldest
+    return without_duplicates(values, oldest, _label_key)
+
+
+def _label_key(value: ExternalMetricValue) -> Hashable:
+    return frozenset(value.metric_labels.items())
+
+
+def _external_complaint(value: Any) -> str:
+    if not isinstance(value.metric_name, str):
+        return f"has {with_article(value.metric_name)} as its metric's name, not text"
+    if not is_text_mapping(value.metric_labels):
+        return "has labels that are not a mapping of text to text"
+    return number_complaint(value)
