@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from typing import Protocol
 
 from metrics_apiserver.answering.asked import Asked
-from metrics_apiserver.answering.request import Request
+from metrics_apiserver.answering.request import Form, Request
 from metrics_apiserver.answering.turns import Turns
 from metrics_apiserver.apis.api import Query, Values
 from metrics_apiserver.auth.user import User
@@ -15,6 +14,7 @@ from metrics_apiserver.errors import MethodNotAllowedError, WouldWaitError
 from metrics_apiserver.exchange import Response, common_fields
 from metrics_apiserver.provider import UserInfo
 from metrics_apiserver.schemas.encoders import JSON, encode
+from metrics_apiserver.schemas.table import APIVersion
 
 __all__ = ["MetricReads", "Reader", "Served"]
 
@@ -56,13 +56,19 @@ class MetricReads:
             raise MethodNotAllowedError
         info = _user_info(user) if user is not None and self._reader.wants_user else None
         values = self._reader.read(query, audit_id=request.audit_id, user=info, may_wait=may_wait)
-        large = len(values) > _LARGE
-        if large and not may_wait:
+        if len(values) <= _LARGE:
+            body = _written(asked.row, values, form)
+        elif may_wait:
+            with self.turns.turn():
+                body = _written(asked.row, values, form)
+        else:
             raise WouldWaitError
-        with self.turns.turn() if large else nullcontext():
-            body = encode(asked.row.dump_list(values), media_type=form.media_type.name, pretty=form.pretty)
         self._served[asked.row.group](values)
         return Response(200, form.media_type.content_type, body, common_fields(request.audit_id))
+
+
+def _written(row: APIVersion, values: Values, form: Form) -> bytes:
+    return encode(row.dump_list(values), media_type=form.media_type.name, pretty=form.pretty)
 
 
 def _user_info(user: User) -> UserInfo:

@@ -40,20 +40,18 @@ class Request(NamedTuple):
     """Who asks and whether they may, where a front has asked already."""
 
     @classmethod
-    def of_plain(cls, plain: PlainRequest) -> Request:
+    def of_plain(cls, plain: PlainRequest, judgement: Judgement | None) -> Request:
         """Return the request that serving has read."""
-        accept, user_agent, audit_id = _joined(plain.fields)
-        return cls("GET", plain.target, accept, user_agent, audit_id_of(audit_id), plain.fields, plain.certificate)
-
-    @property
-    def query(self) -> str:
-        """The query string as it came."""
-        return self.target.partition("?")[2]
+        target, fields, certificate = plain
+        accept, user_agent, audit_id = _joined(fields)
+        return cls("GET", target, accept, user_agent, audit_id_of(audit_id), fields, certificate, judgement)
 
     @property
     def pretty(self) -> bool:
         """Whether a document is indented for this client."""
-        return wants_pretty(_pretty(self.query), self.user_agent)
+        # Nearly nobody asks for it: the query string is not parsed for that.
+        asked = _pretty(self.target) if "pretty" in self.target else ""
+        return wants_pretty(asked, self.user_agent)
 
     def form(self, *, may_wait: bool = True) -> Form:
         """Return the form of an answer that is a document. Raises NotAcceptableError, and WouldWaitError."""
@@ -83,8 +81,7 @@ def _joined(fields: Fields) -> tuple[str, str, str]:
     return accept or "", user_agent or "", audit_id or ""
 
 
-def _pretty(query: str) -> str:
-    """Return the parameter `pretty`. Nearly nobody sends it: the query string is not parsed for that."""
-    if "pretty" not in query:
-        return ""
+def _pretty(target: str) -> str:
+    """Return the parameter `pretty` of a target."""
+    query = target.partition("?")[2]
     return next((value for name, value in parse_qsl(query, errors="replace") if name == "pretty"), "")

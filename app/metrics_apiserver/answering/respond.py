@@ -70,10 +70,10 @@ class PlainFront:
             asked = read_asked(plain.target, may_wait=may_wait)
             if asked is None:
                 return None
-            request = Request.of_plain(plain)
+            judgement = None
             if self._access is not None:
                 judgement = self._access.judge(plain.fields, plain.certificate, asked.info, may_wait=may_wait)
-                request = request._replace(judgement=judgement)
+            request = Request.of_plain(plain, judgement)
             answer = self.answering.respond(request, asked, may_wait=may_wait)
         except WouldWaitError:
             return None

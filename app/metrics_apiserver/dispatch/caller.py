@@ -59,8 +59,8 @@ class Caller:
         else:
             ended = self._monotonic()
             outcome = Answer(values, oldest, ended)
-        figures = self._figures[read.api.name]
-        return outcome, Called(self._name, figures, ended - begun, duplicates, partial(self._warn, read))
+        warn = partial(self._warn, read) if duplicates else None
+        return outcome, Called(self._name, self._figures[read.api.name], ended - begun, duplicates, warn)
 
     def _without_answer(self, read: Read, context: RequestContext, error: BaseException) -> Outcome:
         match error:

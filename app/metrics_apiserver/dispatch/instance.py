@@ -114,27 +114,27 @@ class Instance:
 
     def is_asked(self, read: Read) -> bool:
         """Return whether this instance is asked for such a read."""
-        return self._matcher.fits(read)
+        return not self.settings.match or self._matcher.fits(read)
 
     def read(self, trace: Trace) -> Outcome:
         """Return what the provider has, which may be kept, or be another read's. Raises WouldWaitError."""
         read = trace.read
         asking = self._asking(trace)
-        figures = self.figures[read.api.name]
+        figures = self.figures[trace.api]
         kept = self._cache.get(asking.key) if asking.policy.cache > 0 else None
         if kept is None:
             outcome = self._ask(asking)
         else:
             trace.may_take(len(kept.values) if isinstance(kept, Answer) else 0)
-            trace.add(Hit(self.name, figures))
+            trace.steps.append(Hit(self.name, figures))
             outcome = kept
         if isinstance(outcome, Answer):
             outcome = self._fresh(outcome, read, asking.policy)
         if isinstance(outcome, Answer):
             assert outcome.oldest is not None
-            trace.add(Served(self.name, figures, (self._clock.now() - outcome.oldest).total_seconds()))
+            trace.steps.append(Served(self.name, figures, (self._clock.now() - outcome.oldest).total_seconds()))
         else:
-            trace.add(Passed(self.name, figures, outcome.reason if isinstance(outcome, Failed) else ""))
+            trace.steps.append(Passed(self.name, figures, outcome.reason if isinstance(outcome, Failed) else ""))
         return outcome
 
     def settle(self, outcome: Missing | Failed, trace: Trace, make: Make) -> Fallback:
@@ -148,14 +148,14 @@ class Instance:
             outcome = self._explained(outcome, asking)
         reason = outcome.reason
         message = outcome.message if isinstance(outcome, Missing) else outcome.fault.whole
-        settled = partial(Settled, self.name, self.figures[read.api.name], reason=reason, message=message)
+        settled = partial(Settled, self.name, self.figures[trace.api], reason=reason, message=message)
         empty = isinstance(outcome, Missing)
         try:
             found = fallback(outcome, read, asking.policy, partial(self._stand_in, asking, make))
         except StatusError:
-            trace.add(settled(result="failed", empty=empty))
+            trace.steps.append(settled(result="failed", empty=empty))
             raise
-        trace.add(settled(result=found.result, empty=empty))
+        trace.steps.append(settled(result=found.result, empty=empty))
         return found
 
     def write(self, api: str, metric: str, work: Callable[[RequestContext], None], request: Request) -> None:
@@ -259,8 +259,8 @@ class Instance:
             trace.may_take(self.provider.series_count(asking.read.info, asking.read.namespace))
         if self.provider.answers_from_memory:
             outcome = self._call(asking, asking.read)
-            if self._keeps(asking.policy):
-                trace.add(Kept(partial(self._keep, outcome, asking)))
+            if _keeps(asking.policy):
+                trace.steps.append(Kept(partial(self._keep, outcome, asking)))
             return outcome
         if not self._waiting.enter(self):
             return self._full()
@@ -279,7 +279,7 @@ class Instance:
         finally:
             if waits:
                 self._waiting.leave(self)
-        asking.trace.add(called)
+        asking.trace.steps.append(called)
         return outcome
 
     def _wait(self, asking: _Asking) -> Outcome:
@@ -289,7 +289,7 @@ class Instance:
         if new:
             self._begin(call, asking)
         else:
-            asking.trace.add(Joined(self.name, self.figures[asking.read.api.name]))
+            asking.trace.steps.append(Joined(self.name, self.figures[asking.trace.api]))
         outcome = call.wait(deadline - now)
         if outcome is not None:
             return outcome
@@ -330,14 +330,10 @@ class Instance:
     def _busy(self, why: str) -> Failed:
         return Failed(FailureReason.BUSY, Fault.of(ServiceUnavailableError(f"provider {self.name} is busy: {why}")))
 
-    @staticmethod
-    def _keeps(policy: PolicySettings) -> bool:
-        return policy.cache > 0 or _last_seconds(policy) > 0
-
     def _keep(self, outcome: Outcome, asking: _Asking) -> None:
         """Keep what the policy has a use for."""
         policy, read = asking.policy, asking.read
-        if isinstance(outcome, Failed) or not self._keeps(policy):
+        if isinstance(outcome, Failed) or not _keeps(policy):
             return
         length = _characters(read)
         if policy.cache > 0:
@@ -372,6 +368,11 @@ class Instance:
 def _failure(outcome: Outcome) -> str:
     """Return the sentence of a failure that is the provider's own, "" for all else."""
     return outcome.fault.message if isinstance(outcome, Failed) and outcome.reason not in _NO_FAILURES else ""
+
+
+def _keeps(policy: PolicySettings) -> bool:
+    """Return whether an answer is kept for anything."""
+    return policy.cache > 0 or Substitute.LAST in (policy.on_empty.kind, policy.on_error.kind)
 
 
 def _last_seconds(policy: PolicySettings) -> float:

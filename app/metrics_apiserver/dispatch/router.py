@@ -99,7 +99,7 @@ class Router:
 
     def _answer(self, trace: Trace) -> tuple[Values, Fault | None]:
         standing: tuple[Instance, Missing | Failed] | None = None
-        for instance in self._table.by_api[trace.read.api.name]:
+        for instance in self._table.by_api[trace.api]:
             if not instance.is_asked(trace.read):
                 continue
             outcome = instance.read(trace)
@@ -117,7 +117,7 @@ class Router:
     def _asked_nobody(self, trace: Trace) -> tuple[Values, Fault | None]:
         read = trace.read
         message = f"no provider is asked for {read}"
-        trace.add(Settled("", None, "empty", MissingReason.NOT_FOUND, message, empty=True))
+        trace.steps.append(Settled("", None, "empty", MissingReason.NOT_FOUND, message, empty=True))
         return (), Fault.of(read.unknown()) if read.by_name else None
 
     def _make(self, trace: Trace, quantity: Quantity) -> Values:

@@ -61,13 +61,13 @@ class Called(NamedTuple):
     seconds: float
     duplicates: int
     """How many values were left out of its answer, because they were there twice."""
-    warn: Callable[[], None]
+    warn: Callable[[], None] | None = None
     """Warns of duplicates, where that is due."""
 
     def book(self) -> None:
         """Count it."""
         self.figures.called(self.seconds)
-        if self.duplicates:
+        if self.warn is not None:
             self.figures.dropped(self.duplicates)
             self.warn()
 
@@ -135,17 +135,15 @@ Step = Hit | Joined | Called | Kept | Served | Passed | Settled
 class Trace:
     """The steps of one read, in their order."""
 
-    __slots__ = ("_left", "read", "request", "steps")
+    __slots__ = ("_left", "api", "read", "request", "steps")
 
     def __init__(self, read: Read, request: Request) -> None:
         self.read = read
+        # The name of its API, which is asked for often.
+        self.api = read.api.name
         self.request = request
         self.steps: list[Step] = []
         self._left = _MOST_MATCHES
-
-    def add(self, step: Step) -> None:
-        """Note a step."""
-        self.steps.append(step)
 
     def may_take(self, series: int | None) -> None:
         """Go on where so many series can be looked at. None: nobody knows how many.
