@@ -59,7 +59,7 @@ def provider_context(name: str = "test") -> ProviderContext:
         objects=here.objects,
         clock=FakeClock(),
         logger=LOGGER,
-        registry=CollectorRegistry(),
+        metrics_registry=CollectorRegistry(),
     )
 
 

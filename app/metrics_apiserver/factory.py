@@ -260,7 +260,7 @@ def _provider_context(name: str, *, cluster: Cluster | StandaloneCluster, clock:
         clock=clock,
         logger=logger.getChild(f"providers.{name}"),
         # Its own: the next instance of its kind, or its successor after a reload, counts the same.
-        registry=CollectorRegistry(),
+        metrics_registry=CollectorRegistry(),
     )
 
 

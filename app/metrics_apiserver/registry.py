@@ -196,7 +196,7 @@ def build_one(settings: ProviderSettings, make_context: Callable[[str], Provider
         version=version,
         provider=provider,
         settings=settings,
-        metrics=context.registry,
+        metrics=context.metrics_registry,
     )
 
 

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from metrics_apiserver.auth.authenticator import Authenticator
 from metrics_apiserver.auth.bearer_token import BearerTokens, bearer_token
 from metrics_apiserver.auth.client_cas import ClientCAs
-from metrics_apiserver.auth.user import ANONYMOUS, User
+from metrics_apiserver.auth.user import ANONYMOUS
 from metrics_apiserver.auth.waiting import Waiting
 from metrics_apiserver.errors import ServiceUnavailableError, UnauthorizedError, WouldWaitError
+from metrics_apiserver.model.users import UserInfo
 from metrics_apiserver.settings import AuthenticationSettings
 from tests.auth.making import DAY, NOBODY, SERVER, FakeTokens, TokenUser, WallClock, der, make, named, root
 from tests.controlplane.certificates import Certificate
@@ -28,9 +29,9 @@ PROXY = make(named("front-proxy-client"), by=PROXY_CA)
 BOB = [("X-REMOTE-USER", "bob"), ("X-REMOTE-GROUP", "dev")]
 GOOD, BAD = [("AUTHORIZATION", "Bearer good")], [("AUTHORIZATION", "Bearer bad")]
 AUTHENTICATED = "system:authenticated"
-AS_ALICE = User("alice", groups=("dev", "ops", AUTHENTICATED))
-AS_BOB = User("bob", groups=("dev", AUTHENTICATED))
-AS_NOBODY = User(NOBODY.name, NOBODY.uid, (*NOBODY.groups, AUTHENTICATED))
+AS_ALICE = UserInfo("alice", groups=("dev", "ops", AUTHENTICATED))
+AS_BOB = UserInfo("bob", groups=("dev", AUTHENTICATED))
+AS_NOBODY = UserInfo(NOBODY.name, NOBODY.uid, (*NOBODY.groups, AUTHENTICATED))
 
 
 def config_map(client: Sequence[Certificate] = (CLIENT_CA,), proxy: Sequence[Certificate] = (PROXY_CA,), **more: str):
@@ -56,7 +57,7 @@ class Parts:
         self.unknown: str | None = None
         self.authenticator = Authenticator(self.cas, self.bearer, unknown=lambda: self.unknown, now=self.clock.now)
 
-    def authenticate(self, pairs: Sequence[tuple[str, str]] = (), certificate: Certificate | None = None) -> User:
+    def authenticate(self, pairs: Sequence[tuple[str, str]] = (), certificate: Certificate | None = None) -> UserInfo:
         """Authenticate, twice: what is remembered must be what was found."""
         shown = der(certificate) if certificate else None
         try:
@@ -106,7 +107,7 @@ ACCEPTED = [
     pytest.param(
         [],
         make(named("alice", AUTHENTICATED), by=CLIENT_CA),
-        User("alice", groups=(AUTHENTICATED,)),
+        UserInfo("alice", groups=(AUTHENTICATED,)),
         id="authenticated once",
     ),
 ]  # fmt: skip
@@ -114,7 +115,7 @@ ACCEPTED = [
 
 @pytest.mark.parametrize(("pairs", "certificate", "user"), ACCEPTED)
 def test_a_request_is_recognised(
-    parts: Parts, pairs: list[tuple[str, str]], certificate: Certificate | None, user: User
+    parts: Parts, pairs: list[tuple[str, str]], certificate: Certificate | None, user: UserInfo
 ) -> None:
     assert parts.authenticate(pairs, certificate) == user
 
@@ -173,7 +174,7 @@ def test_one_ca_for_both_keeps_them_apart_by_name() -> None:
     proxy = make(named("front-proxy-client"), by=CLIENT_CA)
     assert parts.authenticate(BOB, proxy) == AS_BOB
     # Of whom it speaks for nobody, it is a client as any other.
-    assert parts.authenticate([], proxy) == User("front-proxy-client", groups=(AUTHENTICATED,))
+    assert parts.authenticate([], proxy) == UserInfo("front-proxy-client", groups=(AUTHENTICATED,))
 
 
 def test_any_name_is_allowed_where_none_is_listed() -> None:
@@ -314,7 +315,7 @@ def test_a_token_is_asked_for_once_in_ten_seconds(parts: Parts) -> None:
         assert len(parts.tokens.asked) == 2
 
 
-def outcome(parts: Parts, pairs: list[tuple[str, str]]) -> User | None:
+def outcome(parts: Parts, pairs: list[tuple[str, str]]) -> UserInfo | None:
     try:
         return parts.authenticator.authenticate(pairs, None)
     except UnauthorizedError:
@@ -345,7 +346,7 @@ def test_audiences_are_handed_on() -> None:
 
 def test_uid_and_extra_of_a_token_are_the_cluster_s(parts: Parts) -> None:
     parts.tokens.users["good"] = TokenUser("carol", "7", ("a",), {"b": ("2",), "a": ("1", "0")})
-    expected = User("carol", "7", ("a", AUTHENTICATED), (("a", ("1", "0")), ("b", ("2",))))
+    expected = UserInfo("carol", "7", ("a", AUTHENTICATED), {"a": ("1", "0"), "b": ("2",)})
     assert parts.authenticate(GOOD) == expected
 
 

@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 
 from metrics_apiserver.auth.authorizer import Authorizer, access_review
 from metrics_apiserver.auth.request_info import RequestInfo, request_info
-from metrics_apiserver.auth.user import ANONYMOUS, MASTERS, User
+from metrics_apiserver.auth.user import ANONYMOUS, MASTERS
 from metrics_apiserver.auth.waiting import Waiting
 from metrics_apiserver.errors import ForbiddenError, ServiceUnavailableError, WouldWaitError
+from metrics_apiserver.model.users import UserInfo
 from metrics_apiserver.target import read_target
 from tests.auth.making import Answer, FakeAccess, WallClock
 
-ALICE = User("alice", "7", ("dev", "system:authenticated"), (("scopes", ("a", "b")),))
-ROOT = User("root", groups=(MASTERS,))
+ALICE = UserInfo("alice", "7", ("dev", "system:authenticated"), {"scopes": ("a", "b")})
+ROOT = UserInfo("root", groups=(MASTERS,))
 CUSTOM, EXTERNAL = "/apis/custom.metrics.k8s.io/v1beta2", "/apis/external.metrics.k8s.io/v1beta1"
 PATHS = ("/healthz", "/livez", "/readyz")
 METRICS = RequestInfo("get", "/metrics")
@@ -67,7 +68,7 @@ def test_a_custom_metric_is_reviewed(method: str, target: str, attributes: dict[
 def test_an_external_metric_is_reviewed_with_its_selectors() -> None:
     target = EXTERNAL + "/namespaces/shop/queue?labelSelector=a%3Db&fieldSelector=metadata.name%3Dx"
     info = request_info("GET", read_target(target))
-    assert access_review(User("bob"), info) == {
+    assert access_review(UserInfo("bob"), info) == {
         "user": "bob",
         "resourceAttributes": {
             "verb": "list",
@@ -134,7 +135,7 @@ def test_masters_may_do_all_without_asking() -> None:
         judge.authorize(ROOT, info, may_wait=False)
     assert access.asked == []
     with pytest.raises(ForbiddenError):
-        judge.authorize(User("eve", groups=("dev,system:masters",)), POD)
+        judge.authorize(UserInfo("eve", groups=("dev,system:masters",)), POD)
 
 
 @pytest.mark.parametrize("answer", [pytest.param(YES, id="a yes"), pytest.param(NO, id="a no")])
@@ -150,7 +151,7 @@ def test_a_decision_counts_for_ten_seconds(answer: Answer) -> None:
         assert decide(judge, ALICE, may_wait=False) == answer.allowed
 
 
-def decide(judge: Authorizer, user: User, info: RequestInfo = POD, *, may_wait: bool = True) -> bool:
+def decide(judge: Authorizer, user: UserInfo, info: RequestInfo = POD, *, may_wait: bool = True) -> bool:
     try:
         judge.authorize(user, info, may_wait=may_wait)
     except ForbiddenError:
@@ -171,14 +172,14 @@ def test_decisions_are_kept_apart() -> None:
         request_info("GET", read_target(f"{queue}?fieldSelector=a%3Db")),
         METRICS,
     ]
-    users = [ALICE, User("alice"), User("alice", "8", ALICE.groups, ALICE.extra), ANONYMOUS]
+    users = [ALICE, UserInfo("alice"), UserInfo("alice", "8", ALICE.groups, ALICE.extra), ANONYMOUS]
     for _ in range(2):
         for user in users:
             for info in infos:
                 judge.authorize(user, info)
     assert len(access.asked) == len(infos) * len(users)
     # What makes no difference to the decision makes none to its key.
-    judge.authorize(User("alice", "7", ALICE.groups, ALICE.extra), POD)
+    judge.authorize(UserInfo("alice", "7", ALICE.groups, ALICE.extra), POD)
     assert len(access.asked) == len(infos) * len(users)
 
 
@@ -249,7 +250,7 @@ def test_a_no_is_said_in_upstream_s_words(
 @given(name=st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_name_is_quoted_on_one_line(name: str) -> None:
     with pytest.raises(ForbiddenError) as caught:
-        authorizer(FakeAccess(NO)).authorize(User(name), METRICS)
+        authorizer(FakeAccess(NO)).authorize(UserInfo(name), METRICS)
     assert caught.value.message.isprintable()
     if name.isascii() and not set(name) & set("&<>\a\v\x7f") and all(ord(character) > 31 for character in name):
         quoted = caught.value.message.removeprefix("forbidden: User ").removesuffix(' cannot get path "/metrics"')

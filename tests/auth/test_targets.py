@@ -13,9 +13,9 @@ from gunicorn.http.parser import RequestParser
 from werkzeug.test import run_wsgi_app
 
 from metrics_apiserver.auth.request_info import RequestInfo
-from metrics_apiserver.auth.user import User
 from metrics_apiserver.environ import HEADER_PAIRS, PEER_CERTIFICATE
 from metrics_apiserver.factory import MetricsServer
+from metrics_apiserver.model.users import UserInfo
 from metrics_apiserver.serving.heads import plain_get
 from tests.answering.plain import plain
 from tests.auth.conftest import Reviewing
@@ -49,7 +49,7 @@ class Watched:
         authorizer = server.delegation.authorizer
         authorize = authorizer.authorize
 
-        def noting(user: User, info: RequestInfo, *, may_wait: bool) -> None:
+        def noting(user: UserInfo, info: RequestInfo, *, may_wait: bool) -> None:
             self._judged.append(info)
             authorize(user, info, may_wait=may_wait)
 

@@ -67,10 +67,10 @@ class RecordingProvider(ExternalMetricsProvider):
         super().__init__(context, options)
         self._journal = journal
         self._ended = threading.Event()
-        self._reads = Counter("recorded_reads", "Reads.", registry=context.registry)
+        self._reads = Counter("recorded_reads", "Reads.", registry=context.metrics_registry)
         self._fail("build")
         if options["fault"] == "metrics":
-            Counter("recorded_reads", "Reads.", registry=context.registry)
+            Counter("recorded_reads", "Reads.", registry=context.metrics_registry)
         journal.built.append(self)
         journal.alive.add(self)
         self._run_thread("build")

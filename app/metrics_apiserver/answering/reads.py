@@ -9,10 +9,9 @@ from metrics_apiserver.answering.asked import Asked
 from metrics_apiserver.answering.request import Form, Request
 from metrics_apiserver.answering.turns import Turns
 from metrics_apiserver.apis.api import Query, Values
-from metrics_apiserver.auth.user import User
 from metrics_apiserver.errors import MethodNotAllowedError, WouldWaitError
 from metrics_apiserver.exchange import Response, common_fields
-from metrics_apiserver.provider import UserInfo
+from metrics_apiserver.model.users import UserInfo
 from metrics_apiserver.schemas.encoders import JSON, encode
 from metrics_apiserver.schemas.table import APIVersion
 
@@ -44,7 +43,7 @@ class MetricReads:
         self._served = served
         self.turns = Turns()
 
-    def respond(self, asked: Asked, request: Request, user: User | None, *, may_wait: bool) -> Response:
+    def respond(self, asked: Asked, request: Request, user: UserInfo | None, *, may_wait: bool) -> Response:
         """Answer a read. Raises StatusError, and WouldWaitError."""
         assert asked.row is not None
         form = request.form(may_wait=may_wait)
@@ -54,8 +53,8 @@ class MetricReads:
         query = asked.query()
         if request.method != "GET":
             raise MethodNotAllowedError
-        info = _user_info(user) if user is not None and self._reader.wants_user else None
-        values = self._reader.read(query, audit_id=request.audit_id, user=info, may_wait=may_wait)
+        asker = user if self._reader.wants_user else None
+        values = self._reader.read(query, audit_id=request.audit_id, user=asker, may_wait=may_wait)
         if len(values) <= _LARGE:
             body = _written(asked.row, values, form)
         elif may_wait:
@@ -69,8 +68,3 @@ class MetricReads:
 
 def _written(row: APIVersion, values: Values, form: Form) -> bytes:
     return encode(row.dump_list(values), media_type=form.media_type.name, pretty=form.pretty)
-
-
-def _user_info(user: User) -> UserInfo:
-    """Return who asks in the words of the provider contract."""
-    return UserInfo(user.name, user.uid, user.groups, dict(user.extra))

@@ -9,7 +9,6 @@ from metrics_apiserver.auth.authorizer import Authorizer
 from metrics_apiserver.auth.front_proxy import HeaderPairs
 from metrics_apiserver.auth.impersonation import impersonates
 from metrics_apiserver.auth.request_info import RequestInfo
-from metrics_apiserver.auth.user import User
 from metrics_apiserver.errors import (
     ForbiddenError,
     NotFoundError,
@@ -18,6 +17,7 @@ from metrics_apiserver.errors import (
     UnauthorizedError,
 )
 from metrics_apiserver.logs import DECISIONS, HIDDEN, get_logger, shown_target
+from metrics_apiserver.model.users import UserInfo
 
 __all__ = ["Access", "Judgement"]
 
@@ -25,7 +25,7 @@ __all__ = ["Access", "Judgement"]
 class Judgement(NamedTuple):
     """What came of judging a request: who asks, if anybody can tell, and the error that refuses the request."""
 
-    user: User | None
+    user: UserInfo | None
     info: RequestInfo
     error: StatusError | None
 
@@ -76,7 +76,9 @@ class Access:
             fields["reason"] = error.cause if isinstance(error, UnauthorizedError) else reason
         self._log.log(DECISIONS, "refused" if error else "allowed", **fields)
 
-    def _user(self, pairs: HeaderPairs, certificate: bytes | None, info: RequestInfo, *, may_wait: bool) -> User | None:
+    def _user(
+        self, pairs: HeaderPairs, certificate: bytes | None, info: RequestInfo, *, may_wait: bool
+    ) -> UserInfo | None:
         """Return who asks; None where nobody can tell, and it does not matter."""
         try:
             return self._authenticator.authenticate(pairs, certificate, may_wait=may_wait)

@@ -13,8 +13,9 @@ from metrics_apiserver.auth.bearer_token import BearerTokens, bearer_token
 from metrics_apiserver.auth.certificates import CertificateRefusedError, Subject, load_certificate, subject_of
 from metrics_apiserver.auth.client_cas import ClientCAs, ClientCAsInForce
 from metrics_apiserver.auth.front_proxy import HeaderPairs
-from metrics_apiserver.auth.user import ANONYMOUS, User
+from metrics_apiserver.auth.user import ANONYMOUS, authenticated
 from metrics_apiserver.errors import ServiceUnavailableError, UnauthorizedError, WouldWaitError
+from metrics_apiserver.model.users import UserInfo
 
 __all__ = ["Authenticator"]
 
@@ -34,7 +35,7 @@ class _Judgement:
     end: float
     size: int
     proxy: bool
-    user: User | None
+    user: UserInfo | None
     problem: str
 
     @property
@@ -63,7 +64,7 @@ class Authenticator:
         self._refused: LRUCache[bytes, _Judgement] = LRUCache(_REFUSED_BYTES, getsizeof=lambda each: each.size)
         self._lock = Lock()
 
-    def authenticate(self, pairs: HeaderPairs, certificate: bytes | None, *, may_wait: bool = True) -> User:
+    def authenticate(self, pairs: HeaderPairs, certificate: bytes | None, *, may_wait: bool = True) -> UserInfo:
         """Return the user of a request.
 
         Raises UnauthorizedError where what was presented was refused, ServiceUnavailableError while nobody can tell
@@ -112,7 +113,7 @@ class Authenticator:
         return judgement if judgement is not None and judgement.holds(generation, now) else None
 
 
-def _user_of(judgement: _Judgement, cas: ClientCAsInForce, pairs: HeaderPairs, problems: list[str]) -> User | None:
+def _user_of(judgement: _Judgement, cas: ClientCAsInForce, pairs: HeaderPairs, problems: list[str]) -> UserInfo | None:
     """Return the user whom a certificate proves, or say why there is none."""
     if judgement.proxy:
         try:
@@ -168,7 +169,7 @@ def _judge(der: bytes, cas: ClientCAsInForce, now: datetime) -> _Judgement:
     return _Judgement(cas.generation, begin, end, size, proxy, user, problem)
 
 
-def _user(subject: Subject) -> User:
+def _user(subject: Subject) -> UserInfo:
     if not subject.common_name:
         raise CertificateRefusedError("it names no user")
-    return User.authenticated(subject.common_name, groups=subject.organizations)
+    return authenticated(subject.common_name, groups=subject.organizations)

@@ -7,10 +7,11 @@ from typing import Any, Protocol
 
 from metrics_apiserver.auth.request_info import RequestInfo
 from metrics_apiserver.auth.review_cache import ReviewCache
-from metrics_apiserver.auth.user import MASTERS, User
+from metrics_apiserver.auth.user import MASTERS, characters, is_verified
 from metrics_apiserver.auth.waiting import Waiting
 from metrics_apiserver.errors import ForbiddenError, ServiceUnavailableError
 from metrics_apiserver.kube.client import ClusterError
+from metrics_apiserver.model.users import UserInfo
 
 __all__ = ["AccessReviewer", "Authorizer", "Decision", "access_review"]
 
@@ -49,16 +50,16 @@ class Authorizer:
         paths = list(always_allow_paths)
         self._paths = frozenset(path for path in paths if not path.endswith("*"))
         self._prefixes = tuple(path[:-1] for path in paths if path.endswith("*"))
-        self._decisions: ReviewCache[tuple[User, RequestInfo], Decision] = ReviewCache(
+        self._decisions: ReviewCache[tuple[UserInfo, RequestInfo], Decision] = ReviewCache(
             "requests",
             size=_CACHED,
-            verified=lambda key, _: key[0].verified,
+            verified=lambda key, _: is_verified(key[0]),
             monotonic=monotonic,
             waiting=waiting,
             characters=_characters,
         )
 
-    def authorize(self, user: User, info: RequestInfo, *, may_wait: bool = True) -> None:
+    def authorize(self, user: UserInfo, info: RequestInfo, *, may_wait: bool = True) -> None:
         """Let a request pass.
 
         Raises ForbiddenError, ServiceUnavailableError where the cluster does not say, and WouldWaitError where it would
@@ -66,7 +67,7 @@ class Authorizer:
         """
         if self.always_allows(info) or MASTERS in user.groups:
             return
-        asker = user.name if user.verified else None
+        asker = user.name if is_verified(user) else None
         decision = self._decisions.get((user, info), lambda: self._review(user, info), asker=asker, may_wait=may_wait)
         if not decision.allowed:
             raise _forbidden(user, info, decision.reason)
@@ -75,7 +76,7 @@ class Authorizer:
         """Return whether everybody may, whoever it is."""
         return not info.is_resource and (info.path in self._paths or info.path.startswith(self._prefixes))
 
-    def _review(self, user: User, info: RequestInfo) -> Decision:
+    def _review(self, user: UserInfo, info: RequestInfo) -> Decision:
         try:
             return self._reviewer.review(access_review(user, info))
         except ClusterError as error:
@@ -84,18 +85,18 @@ class Authorizer:
             ) from error
 
 
-def _characters(key: tuple[User, RequestInfo]) -> int:
+def _characters(key: tuple[UserInfo, RequestInfo]) -> int:
     user, info = key
-    return user.characters + sum(len(field) for field in info if isinstance(field, str))
+    return characters(user) + sum(len(field) for field in info if isinstance(field, str))
 
 
-def access_review(user: User, info: RequestInfo) -> dict[str, Any]:
+def access_review(user: UserInfo, info: RequestInfo) -> dict[str, Any]:
     """Return the SubjectAccessReviewSpec of a request."""
     spec: dict[str, Any] = {
         "user": user.name,
         "uid": user.uid,
         "groups": list(user.groups),
-        "extra": {key: list(values) for key, values in user.extra},
+        "extra": {key: list(values) for key, values in sorted(user.extra.items())},
     }
     spec = {key: value for key, value in spec.items() if value}
     if not info.is_resource:
@@ -114,7 +115,7 @@ def access_review(user: User, info: RequestInfo) -> dict[str, Any]:
     return {**spec, "resourceAttributes": {key: value for key, value in attributes.items() if value}}
 
 
-def _forbidden(user: User, info: RequestInfo, reason: str) -> ForbiddenError:
+def _forbidden(user: UserInfo, info: RequestInfo, reason: str) -> ForbiddenError:
     """Return the refusal in the reference's words (k8s.io/apiserver `responsewriters`, apimachinery `NewForbidden`)."""
     sentence = _sentence(user, info).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     if reason:
@@ -129,7 +130,7 @@ def _forbidden(user: User, info: RequestInfo, reason: str) -> ForbiddenError:
     )
 
 
-def _sentence(user: User, info: RequestInfo) -> str:
+def _sentence(user: UserInfo, info: RequestInfo) -> str:
     begin = f"User {_quoted(user.name)} cannot {info.verb}"
     if not info.is_resource:
         return f"{begin} path {_quoted(info.path)}"

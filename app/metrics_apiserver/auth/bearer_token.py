@@ -10,10 +10,11 @@ from typing import Protocol
 from metrics_apiserver.auth.accepted_tokens import AcceptedTokens
 from metrics_apiserver.auth.front_proxy import HeaderPairs, wire_text
 from metrics_apiserver.auth.review_cache import ReviewCache
-from metrics_apiserver.auth.user import User
+from metrics_apiserver.auth.user import authenticated, is_verified
 from metrics_apiserver.auth.waiting import Waiting
 from metrics_apiserver.errors import ServiceUnavailableError
 from metrics_apiserver.kube.client import ClusterError
+from metrics_apiserver.model.users import UserInfo
 
 __all__ = ["BearerTokens", "ReviewedUser", "TokenReviewer", "bearer_token"]
 
@@ -56,12 +57,12 @@ class BearerTokens:
         # Nobody who reads this process's memory later can try tokens against the keys without it.
         self._secret = secrets.token_bytes(32)
         # In a tuple: (None,) is a no, which is kept as well as a yes.
-        self._users: ReviewCache[bytes, tuple[User | None]] = ReviewCache(
+        self._users: ReviewCache[bytes, tuple[UserInfo | None]] = ReviewCache(
             "tokens", size=_CACHED, verified=lambda _, found: found[0] is not None, monotonic=monotonic, waiting=waiting
         )
         self._accepted = AcceptedTokens(monotonic)
 
-    def user(self, token: str, *, may_wait: bool = True) -> User | None:
+    def user(self, token: str, *, may_wait: bool = True) -> UserInfo | None:
         """Return the token's user, None where it is no good.
 
         Raises ServiceUnavailableError, and WouldWaitError where only the cluster knows and this must not wait.
@@ -73,7 +74,7 @@ class BearerTokens:
     def _key(self, token: str) -> bytes:
         return hmac.digest(self._secret, token.encode("utf-8"), "sha256")
 
-    def _review(self, token: str, key: bytes) -> tuple[User | None]:
+    def _review(self, token: str, key: bytes) -> tuple[UserInfo | None]:
         try:
             found = self._reviewer.review(token, self._audiences)
         except ClusterError as error:
@@ -81,8 +82,8 @@ class BearerTokens:
         if found is None or not found.name:
             self._accepted.discard(key)
             return (None,)
-        user = User.authenticated(found.name, uid=found.uid, groups=found.groups, extra=found.extra)
-        if user.verified:
+        user = authenticated(found.name, uid=found.uid, groups=found.groups, extra=found.extra)
+        if is_verified(user):
             self._accepted.add(key, user.name)
         return (user,)
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from metrics_apiserver.auth.user import User
+from metrics_apiserver.auth.user import authenticated
+from metrics_apiserver.model.users import UserInfo
 
 __all__ = ["HeaderPairs", "RequestHeaders", "wire_text"]
 
@@ -52,7 +53,7 @@ class RequestHeaders:
         """Return whether a certificate of this name may speak for others; one without a name only where any may."""
         return not self.allowed_names or (common_name != "" and common_name in self.allowed_names)
 
-    def user(self, pairs: HeaderPairs) -> User | None:
+    def user(self, pairs: HeaderPairs) -> UserInfo | None:
         """Return the user of whom a trusted front proxy tells; None where it names none.
 
         Raises ValueError for a value that is not UTF-8.
@@ -66,7 +67,7 @@ class RequestHeaders:
             for key, value in pairs:
                 if key.startswith(prefix):
                     extra.setdefault(_extra_key(key[len(prefix) :]), []).append(wire_text(value))
-        return User.authenticated(name, uid=_first(pairs, self.uid), groups=groups, extra=extra)
+        return authenticated(name, uid=_first(pairs, self.uid), groups=groups, extra=extra)
 
 
 def wire_text(value: str) -> str:

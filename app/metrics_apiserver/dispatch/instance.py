@@ -209,7 +209,7 @@ class Instance:
         read, request = trace.read, trace.request
         policy = self._policies.find(read.info.metric)
         user = request.user if self.provider.per_user else None
-        key = read if user is None else (read, _user_key(user))
+        key = read if user is None else (read, user)
         return _Asking(trace, self._context(request, policy, user), policy, key)
 
     def _context(self, request: Request, policy: PolicySettings, user: UserInfo | None) -> RequestContext:
@@ -379,10 +379,6 @@ def _last_seconds(policy: PolicySettings) -> float:
     """Return for how long the last answer of a read is kept; 0 where it never stands in for another."""
     substitutes = (policy.on_empty, policy.on_error)
     return max(each.seconds if each.kind is Substitute.LAST else 0.0 for each in substitutes)
-
-
-def _user_key(user: UserInfo) -> Hashable:
-    return user.name, user.uid, user.groups, tuple(sorted((key, tuple(values)) for key, values in user.extra.items()))
 
 
 def _characters(read: Read) -> int:

@@ -1,6 +1,6 @@
 """The public contract: what a provider implements, what it is given, what it answers with.
 
-This module is the only one of `app` that a provider imports, and names are all it holds. Entry point group:
+This module is the only one of the server that a provider imports, and names are all it holds. Entry point group:
 `metrics_apiserver.providers`; an entry point names a provider class.
 """
 
@@ -26,7 +26,8 @@ from metrics_apiserver.model.metrics import (
 from metrics_apiserver.model.quantity import NotFiniteError, Quantity, QuantityError
 from metrics_apiserver.model.resources import GroupResource, NamespacedName, ObjectReference, RESTMapping
 from metrics_apiserver.model.selectors import Selector, SelectorError
-from metrics_apiserver.provider.context import ObjectLister, ProviderContext, RequestContext, RESTMapper, UserInfo
+from metrics_apiserver.model.users import UserInfo
+from metrics_apiserver.provider.context import ObjectLister, ProviderContext, RequestContext, RESTMapper
 from metrics_apiserver.provider.fields import DurationField, QuantityField
 from metrics_apiserver.provider.helpers import list_object_names, metric_value, reference_for, resource_for
 from metrics_apiserver.provider.interfaces import (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry
@@ -12,8 +12,9 @@ from prometheus_client import CollectorRegistry
 from metrics_apiserver.model.clock import Clock
 from metrics_apiserver.model.resources import GroupResource, NamespacedName, RESTMapping
 from metrics_apiserver.model.selectors import Selector
+from metrics_apiserver.model.users import UserInfo
 
-__all__ = ["ObjectLister", "ProviderContext", "RESTMapper", "RequestContext", "UserInfo"]
+__all__ = ["ObjectLister", "ProviderContext", "RESTMapper", "RequestContext"]
 
 
 class RESTMapper(Protocol):
@@ -48,17 +49,7 @@ class ProviderContext:
     objects: ObjectLister
     clock: Clock
     logger: logging.Logger
-    registry: CollectorRegistry
-
-
-@dataclass(frozen=True, slots=True)
-class UserInfo:
-    """Who asks (upstream `user.Info`)."""
-
-    name: str
-    uid: str = ""
-    groups: tuple[str, ...] = ()
-    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    metrics_registry: CollectorRegistry
 
 
 @dataclass(frozen=True, slots=True)

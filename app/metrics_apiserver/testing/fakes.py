@@ -69,7 +69,7 @@ def provider_context(
         objects=there.objects,
         clock=clock or FakeClock(),
         logger=_LOGGER,
-        registry=CollectorRegistry(),
+        metrics_registry=CollectorRegistry(),
     )
 
 

@@ -52,7 +52,7 @@ class FunctionsProvider(CustomMetricsProvider, ExternalMetricsProvider):
             self._poll,
             clock=context.clock,
             logger=context.logger,
-            metrics=PollMetrics(context.registry, context.name),
+            metrics=PollMetrics(context.metrics_registry, context.name),
             pool=Pool(f"poll-{context.name}", context.logger),
         )
         self._loaded = load(options)

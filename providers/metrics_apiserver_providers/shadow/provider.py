@@ -58,7 +58,7 @@ class ShadowProvider(CustomMetricsProvider, ExternalMetricsProvider):
         self._starter = threading.Thread(target=self._start_second, name=f"shadow-{context.name}-start", daemon=True)
         self._report = Report(
             context.name,
-            registry=context.registry,
+            registry=context.metrics_registry,
             interval=options["log_interval"],
             timer=context.clock.monotonic,
             logger=context.logger,

@@ -63,7 +63,7 @@ class Polling:
             self._work,
             clock=self.clock,
             logger=self.context.logger,
-            metrics=PollMetrics(self.context.registry, "test"),
+            metrics=PollMetrics(self.context.metrics_registry, "test"),
             pool=self.pool,  # type: ignore[arg-type]  # it is used like one
         )
 
@@ -89,7 +89,7 @@ class Polling:
 
     def sample(self, name: str, labels: dict[str, str] | None = None) -> float:
         """Read one of the poller's own metrics."""
-        found = self.context.registry.get_sample_value(name, {"provider": "test", **(labels or {})})
+        found = self.context.metrics_registry.get_sample_value(name, {"provider": "test", **(labels or {})})
         assert found is not None, name
         return found
 

@@ -39,7 +39,7 @@ def test_functions_that_hang_leave_threads_to_the_others(served: Served) -> None
     with pytest.raises(ServiceUnavailableError, match=r"its function does not return within 0\.1 s"):
         served.external(metric=calls[0])
     count = "metrics_apiserver_function_strays"
-    assert served.context.registry.get_sample_value(count, {"provider": "test"}) == 12
+    assert served.context.metrics_registry.get_sample_value(count, {"provider": "test"}) == 12
     let_go.set()
     wait_until(lambda: _value_or_reason(served, "hang-0") == ["1"], SECONDS, lambda: _value_or_reason(served, "hang-0"))
 
@@ -61,7 +61,10 @@ def test_at_most_forty_threads_hang(served: Served) -> None:
         return sum(thread.name == "poll-test" for thread in threading.enumerate())
 
     wait_until(lambda: threads() == 40, SECONDS, lambda: f"{threads()} threads")
-    assert served.context.registry.get_sample_value("metrics_apiserver_function_strays", {"provider": "test"}) == 32
+    assert (
+        served.context.metrics_registry.get_sample_value("metrics_apiserver_function_strays", {"provider": "test"})
+        == 32
+    )
     let_go.set()
     wait_until(lambda: threads() == 8, SECONDS, lambda: f"{threads()} threads")
 
@@ -87,7 +90,7 @@ def test_two_providers_count_apart_in_one_registry(served: Served) -> None:
     served.metrics.add_metric(NAMESPACE_ALL, "depth", every(minutes=1), lambda: 1)
     served.when_polled(served.external)
     labels = {"provider": "test", "result": "ok"}
-    assert served.context.registry.get_sample_value("metrics_apiserver_function_polls_total", labels) == 1
+    assert served.context.metrics_registry.get_sample_value("metrics_apiserver_function_polls_total", labels) == 1
 
 
 def test_threads_end_with_the_provider(served: Served) -> None:

@@ -82,7 +82,7 @@ def test_first_is_served_and_difference_counted_and_logged(
     """Whatever the second says."""
     shadow = make_shadow(queue(first), queue(second))
     assert external(shadow) == [str(value) for value in first]
-    assert wait_for(context.registry, 1) == {result: 1}
+    assert wait_for(context.metrics_registry, 1) == {result: 1}
     shadow.stop()
     assert [record.getMessage() for record in caplog.records] == ([line] if line else [])
 
@@ -109,12 +109,12 @@ def test_custom_metrics_are_compared_by_name_and_by_selector(
             shadow.get_metric_by_name(request_context(), CART, PACKETS, EVERYTHING)
     else:
         assert str(shadow.get_metric_by_name(request_context(), CART, PACKETS, EVERYTHING).value) == str(first)
-    wait_for(context.registry, 1)
+    wait_for(context.metrics_registry, 1)
     if not isinstance(first, Exception):
         found = shadow.get_metric_by_selector(request_context(), "shop", EVERYTHING, PACKETS, EVERYTHING)
         assert [str(value.value) for value in found] == ([] if first is None else [str(first)])
-        wait_for(context.registry, 2)
-    assert set(counts(context.registry)) == {result}
+        wait_for(context.metrics_registry, 2)
+    assert set(counts(context.metrics_registry)) == {result}
 
 
 def test_second_that_hangs_delays_nobody_and_is_skipped(make_shadow: MakeShadow, context: ProviderContext) -> None:
@@ -123,17 +123,17 @@ def test_second_that_hangs_delays_nobody_and_is_skipped(make_shadow: MakeShadow,
     shadow = make_shadow(queue([1]), second, concurrency=1)
     second.hanging.clear()
     assert [external(shadow) for _ in range(50)] == [["1"]] * 50
-    skipped = counts(context.registry)["skipped"]
+    skipped = counts(context.metrics_registry)["skipped"]
     assert 44 <= skipped <= 46
     second.hanging.set()
-    assert wait_for(context.registry, 50) == {"same": 50 - skipped, "skipped": skipped}
+    assert wait_for(context.metrics_registry, 50) == {"same": 50 - skipped, "skipped": skipped}
 
 
 def test_second_has_a_deadline_of_its_own(make_shadow: MakeShadow, context: ProviderContext, clock: FakeClock) -> None:
     """The read's may be nearly over when the first has answered."""
     second = Told(external={"queue": [ONE]})
     external(make_shadow(queue([1]), second, timeout="20s"))
-    wait_for(context.registry, 1)
+    wait_for(context.metrics_registry, 1)
     assert second.deadlines == [clock.seconds + 20]
 
 
@@ -145,10 +145,10 @@ def test_one_metric_is_logged_once_within_the_interval(
     shadow = make_shadow(TableProvider(external=first), TableProvider(external=second), logInterval="30s")
     for number, metric in enumerate(["a", "a", "b", "a"]):
         external(shadow, metric)
-        wait_for(context.registry, number + 1)
+        wait_for(context.metrics_registry, number + 1)
     clock.seconds += 31
     external(shadow, "a")
-    wait_for(context.registry, 5)
+    wait_for(context.metrics_registry, 5)
     shadow.stop()
     assert [record.getMessage().split()[2] for record in caplog.records] == ["a", "b", "a"]
 
@@ -157,11 +157,13 @@ def test_log_is_bounded_however_many_metrics_differ(
     context: ProviderContext, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A line each would be thousands; all are counted."""
-    report = Report("migration", registry=context.registry, interval=60, timer=clock.monotonic, logger=context.logger)
+    report = Report(
+        "migration", registry=context.metrics_registry, interval=60, timer=clock.monotonic, logger=context.logger
+    )
     for number in range(150):
         report.add(f"m{number}", compare({"a": ("a", ONE)}, {}, tolerance=Decimal(0)))
     assert len(caplog.records) == 100
-    assert counts(context.registry) == {"missing": 150}
+    assert counts(context.metrics_registry) == {"missing": 150}
 
 
 def test_long_difference_is_cut(
@@ -170,7 +172,7 @@ def test_long_difference_is_cut(
     """How many more there are is said."""
     shadow = make_shadow(queue([1] * 5), TableProvider())
     external(shadow)
-    wait_for(context.registry, 1)
+    wait_for(context.metrics_registry, 1)
     shadow.stop()
     assert caplog.records[0].getMessage().endswith("; and 2 more")
 
@@ -180,8 +182,8 @@ def test_shadows_of_one_server_share_the_counter(make_shadow: MakeShadow, contex
     for number in range(2):
         shadow = make_shadow(queue([1]), queue([1]))
         external(shadow)
-        wait_for(context.registry, number + 1)
-    assert counts(context.registry) == {"same": 2}
+        wait_for(context.metrics_registry, number + 1)
+    assert counts(context.metrics_registry) == {"same": 2}
 
 
 def test_listing_and_nature_are_the_firsts(make_shadow: MakeShadow) -> None:
@@ -203,7 +205,7 @@ def test_second_that_cannot_start_harms_nobody(
     second.broken = RuntimeError("no database")
     shadow = make_shadow(queue([1]), second)
     assert external(shadow) == ["1"]
-    assert counts(context.registry) == {"skipped": 1}
+    assert counts(context.metrics_registry) == {"skipped": 1}
     assert "cannot start" in caplog.text
     assert "no database" in caplog.text
 
@@ -215,11 +217,11 @@ def test_second_that_hangs_at_the_start_holds_up_nothing(make_shadow: MakeShadow
     shadow = make_shadow(first, second)
     assert first.started
     assert external(shadow) == ["1"]
-    assert counts(context.registry) == {"skipped": 1}
+    assert counts(context.metrics_registry) == {"skipped": 1}
     second.hanging.set()
     shadow._starter.join()
     external(shadow)
-    assert wait_for(context.registry, 2) == {"skipped": 1, "same": 1}
+    assert wait_for(context.metrics_registry, 2) == {"skipped": 1, "same": 1}
 
 
 def test_stop_stops_both_and_leaves_a_second_that_hangs_behind(
