@@ -3,11 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# What starts real servers is one group, and runs in its order beside all else (tests/conftest.py).
+SIDE_BY_SIDE := --numprocesses=auto --maxprocesses=4 --dist=loadgroup
 
-.PHONY: help setup run test test-python docs lint format audit controlplane bench bench-smoke clean
+.PHONY: help setup run test test-fast test-python docs lint format audit controlplane bench bench-smoke clean
 help:
 	@echo "make run           serve with the embedded default: no cluster, loopback, self-signed certificate"
 	@echo "make test          pass every test, on real control planes (built once, about ten minutes each)"
+	@echo "make test-fast     the tests that need nothing but this process, in about a minute"
 	@echo "make test-python   run the tests without the control plane with the newest Python found"
 	@echo "make docs          write docs/configuration.md from the settings and the providers' options"
 	@echo "make lint          ruff, mypy and the import contracts"
@@ -32,7 +35,10 @@ run: setup
 	@exec $(BIN)/gunicorn wsgi:app
 
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest $(SIDE_BY_SIDE)
+
+test-fast: setup
+	$(BIN)/pytest $(SIDE_BY_SIDE) --timeout=5 -m "not controlplane and not live and not slow"
 
 # Every test but those of the control plane and of the packaging, with the newest Python of this machine.
 test-python: setup

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -11,6 +12,51 @@ from werkzeug.test import Client
 from metrics_apiserver.factory import MetricsServer, create_app
 from metrics_apiserver.settings import Settings
 from tests.conformance.recorded import CLUSTER_YAML, Answer, write_all
+
+HERE = Path(__file__).parent
+# Which tests need more than this process. One after the other, beside all others: they count on time and ports.
+CONTROL_PLANE = ("controlplane", "k8s")
+LIVE = ("fuzz", "live", "packaging", "serving", "providers/functions/test_server.py", "providers/proxy/test_live.py")
+# Which take seconds each: thousands of requests, memory that is measured, waits of a real length.
+SLOW = (
+    *("answering/test_fronts.py", "auth/test_storms.py", "auth/test_targets.py", "auth/test_targets_over_tls.py"),
+    *("benchmarks", "blueprints/test_metrics.py", "kube/test_bounds.py", "kube/test_kept.py", "kube/test_listing.py"),
+    *("kube/test_objects.py", "kube/test_paces.py", "kube/test_store.py", "kube/test_waits.py", "providers"),
+    *(
+        "logs/test_hiding.py",
+        "logs/test_writing.py",
+        "openapi/test_answers.py",
+        "reloading",
+        "test_adapter.py",
+        "test_cli.py",
+        "test_connecting.py",
+        "test_linear.py",
+    ),
+    *("test_yaml_values.py", "testing"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by its folder or file, and say which run in one process, in their order."""
+    for item in items:
+        place = item.path.relative_to(HERE).as_posix() + "/"
+        of = {
+            name: place.startswith(tuple(f"{folder}/" for folder in folders))
+            for name, folders in (("controlplane", CONTROL_PLANE), ("live", LIVE), ("slow", SLOW))
+        }
+        for name, belongs in of.items():
+            if belongs:
+                item.add_marker(name)
+        alone = of["controlplane"] or of["live"]
+        item.add_marker(pytest.mark.xdist_group("real servers" if alone else place))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Write what a test has printed so that it can be sent to the process that reports: bad input has no encoding."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 def environ(**settings: str) -> dict[str, str]:

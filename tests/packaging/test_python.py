@@ -16,6 +16,7 @@ from tests.packaging.interpreters import claimed, newest
 from tests.packaging.pages import ROOT
 
 # Processes and deadlines of real seconds, which are the same whatever runs them.
+SIDE_BY_SIDE = ("--numprocesses=2", "--dist=loadgroup")
 WITH_SOCKETS = (
     *("controlplane", "fuzz", "k8s", "kube", "live", "packaging", "reloading", "serving"),
     *("providers/proxy", "providers/shadow", "testing"),
@@ -37,7 +38,17 @@ def test_tests_pass_on_the_newest_python(walked: Walked, wheel: Path) -> None:
     subprocess.run([*install, f"metrics-apiserver[test] @ file://{wheel}"], check=True, timeout=120)
     ignored = [f"--ignore=tests/{folder}" for folder in WITH_SOCKETS]
     pytest_run = subprocess.run(
-        [walked.bin / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *ignored],
+        [
+            walked.bin / "python",
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--numprocesses=2",
+            "--dist=loadgroup",
+            *ignored,
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
