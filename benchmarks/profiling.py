@@ -21,7 +21,8 @@ from werkzeug.test import Client, create_environ
 
 from benchmarks.cluster import NAMESPACE, POD_NAMES, make_pods
 from benchmarks.works import METRIC, WORKS, Work
-from metrics_apiserver.factory import MetricsServer, create_app
+from metrics_apiserver.factory import create_app
+from metrics_apiserver.server import MetricsServer
 from metrics_apiserver.settings import Settings
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.waiting import wait_until

@@ -9,7 +9,8 @@ from urllib.parse import unquote
 import pytest
 from werkzeug.test import Client
 
-from metrics_apiserver.factory import MetricsServer, create_app
+from metrics_apiserver.factory import create_app
+from metrics_apiserver.server import MetricsServer
 from metrics_apiserver.settings import Settings
 from tests.conformance.recorded import CLUSTER_YAML, Answer, write_all
 

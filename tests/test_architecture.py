@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from metrics_apiserver.factory import MetricsServer
+from metrics_apiserver.server import MetricsServer
 from tests.answering.plain import plain
 from tests.conformance import recorded
 from tests.conftest import asker

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from gunicorn.app.base import BaseApplication
 
 from metrics_apiserver import registry
-from metrics_apiserver.factory import MetricsServer, create_app
+from metrics_apiserver.factory import create_app
 from metrics_apiserver.kube.config import load_client
 from metrics_apiserver.provider import (
     CustomMetricsProvider,
@@ -28,6 +28,7 @@ from metrics_apiserver.provider import (
 )
 from metrics_apiserver.provider.functions import Metrics
 from metrics_apiserver.registry import OfferedProvider, ProviderError
+from metrics_apiserver.server import MetricsServer
 from metrics_apiserver.serving import startup
 from metrics_apiserver.settings import ENVIRONMENT_PREFIX, Settings, flags
 from metrics_apiserver.settings.sources import Source

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from metrics_apiserver.exchange import PlainRequest, Response
-from metrics_apiserver.factory import MetricsServer
+from metrics_apiserver.server import MetricsServer
 
 __all__ = ["plain"]
 

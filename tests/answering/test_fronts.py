@@ -14,8 +14,8 @@ from werkzeug.test import Client
 
 from metrics_apiserver.answering.asked import _of_few_parts, _of_many_parts, read_asked
 from metrics_apiserver.exchange import Response
-from metrics_apiserver.factory import MetricsServer
 from metrics_apiserver.model.selectors import Selector
+from metrics_apiserver.server import MetricsServer
 from tests.answering.plain import plain
 from tests.conformance import recorded
 from tests.conftest import asker
@@ -199,3 +199,62 @@ ACCEPTS = st.sampled_from(["", "*/*", "application/json", "application/yaml, */*
 @given(target=TARGETS, accept=ACCEPTS)
 def test_any_target_is_answered_the_same_or_left_to_the_views(filled: MetricsServer, target: str, accept: str) -> None:
     same(filled, target, {"Accept": accept} if accept else {})
+
+
+class Broken:
+    """A reader with a mistake in it."""
+
+    wants_user = False
+
+    def read(self, *_: object, **__: object) -> None:
+        raise ZeroDivisionError("the secret of the house")
+
+
+@pytest.mark.parametrize("may_wait", [False, True], ids=["on the loop", "on a thread"])
+def test_a_mistake_of_ours_is_a_status_counted_and_logged_and_says_nothing_more(
+    server: MetricsServer, caplog: pytest.LogCaptureFixture, may_wait: bool
+) -> None:
+    server.front.answering.reads._reader = Broken()  # type: ignore[assignment]
+    answer = plain(server, BY_NAME, [("AUDIT-ID", "a-1")], may_wait=may_wait)
+    assert answer is not None
+    assert answer.code == 500
+    assert b"the secret of the house" not in answer.body
+    assert b"audit id a-1" in answer.body
+    (line,) = [record for record in caplog.records if "failed" in record.getMessage()]
+    assert line.exc_info is not None
+    assert 'code="500"' in Client(server).get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    ("target", "code"),
+    [
+        pytest.param(f"{EXTERNAL}?labelSelector=!", 400, id="a wrong selector"),
+        pytest.param(BY_NAME.replace("cart-0", "cart-9"), 404, id="a value that is not there"),
+        pytest.param("/readyz/none", 404, id="a check that is not there"),
+    ],
+)
+def test_failures_in_yaml_are_not_written_on_the_loop(filled: MetricsServer, target: str, code: int) -> None:
+    """Each takes as long as hundreds in JSON; and nothing of the attempt is counted."""
+    yaml = [("ACCEPT", "application/yaml")]
+    assert plain(filled, target, yaml) is None
+    answer = plain(filled, target, yaml, may_wait=True)
+    assert answer is not None
+    assert (answer.code, answer.content_type) == (code, "application/yaml")
+
+
+def test_a_request_on_a_thread_is_in_flight(server: MetricsServer) -> None:
+    """And one on the loop never is: nobody could see it."""
+    seen = []
+
+    class Reader:
+        wants_user = False
+
+        def read(self, *_: object, **__: object) -> list[object]:
+            text = Client(server).get("/metrics").text
+            seen.append('apiserver_current_inflight_requests{request_kind="readOnly"} 2.0' in text)
+            return []
+
+    server.front.answering.reads._reader = Reader()  # type: ignore[assignment]
+    for may_wait in (True, False):
+        plain(server, EXTERNAL, may_wait=may_wait)
+    assert seen == [True, False]

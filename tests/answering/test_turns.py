@@ -11,8 +11,8 @@ from werkzeug.test import Client
 from metrics_apiserver.answering.turns import Turns
 from metrics_apiserver.budget import LARGE_ANSWERS
 from metrics_apiserver.errors import ServiceUnavailableError
-from metrics_apiserver.factory import MetricsServer
 from metrics_apiserver.provider import ExternalMetricValue, Quantity
+from metrics_apiserver.server import MetricsServer
 from tests.controlplane.waiting import wait_until
 from tests.dispatch.making import Scripted, instance
 from tests.fakes import NOON

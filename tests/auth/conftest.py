@@ -14,7 +14,8 @@ import yaml
 from werkzeug.test import Client, TestResponse
 
 from metrics_apiserver.environ import HEADER_PAIRS, PEER_CERTIFICATE
-from metrics_apiserver.factory import MetricsServer, create_app
+from metrics_apiserver.factory import create_app
+from metrics_apiserver.server import MetricsServer
 from metrics_apiserver.settings import Settings
 from tests.auth.making import NOBODY, Answer, der, reference_decision, root
 from tests.conftest import environ

@@ -12,9 +12,9 @@ import pytest
 from werkzeug.test import Client
 
 from metrics_apiserver.budget import REVIEWS_OF_STRANGERS
-from metrics_apiserver.factory import MetricsServer
 from metrics_apiserver.logs import DECISIONS
 from metrics_apiserver.provider import UserInfo
+from metrics_apiserver.server import MetricsServer
 from tests.auth.conftest import (
     ACCESS_REVIEWS,
     CLIENT_CA,

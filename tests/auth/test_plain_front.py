@@ -6,7 +6,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from metrics_apiserver.factory import MetricsServer
+from metrics_apiserver.server import MetricsServer
 from tests.answering.plain import plain
 from tests.auth.conftest import Ask, Reviewing
 from tests.auth.making import Answer, der

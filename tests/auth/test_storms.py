@@ -22,7 +22,7 @@ from metrics_apiserver.auth.user import ANONYMOUS as USER_ANONYMOUS
 from metrics_apiserver.auth.waiting import Waiting
 from metrics_apiserver.budget import REVIEWS_OF_ONE_USER, REVIEWS_OF_STRANGERS, THREADS
 from metrics_apiserver.errors import ServiceUnavailableError
-from metrics_apiserver.factory import MetricsServer
+from metrics_apiserver.server import MetricsServer
 from metrics_apiserver.target import read_target
 from tests.auth.conftest import ACCESS_REVIEWS, CLIENT_CA, PROXY_CA, TOKEN_REVIEWS, Ask, Reviewing, asker, wait_until
 from tests.auth.making import Answer, FakeAccess, FakeTokens, Gate, TokenUser, WallClock, make, named

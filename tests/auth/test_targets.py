@@ -14,8 +14,8 @@ from werkzeug.test import run_wsgi_app
 
 from metrics_apiserver.auth.request_info import RequestInfo
 from metrics_apiserver.environ import HEADER_PAIRS, PEER_CERTIFICATE
-from metrics_apiserver.factory import MetricsServer
 from metrics_apiserver.model.users import UserInfo
+from metrics_apiserver.server import MetricsServer
 from metrics_apiserver.serving.heads import plain_get
 from tests.answering.plain import plain
 from tests.auth.conftest import Reviewing

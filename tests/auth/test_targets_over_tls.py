@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from metrics_apiserver.factory import MetricsServer
+from metrics_apiserver.server import MetricsServer
 from tests.auth.conftest import Reviewing, wait_until_ready, write_kubeconfig
 from tests.auth.making import der
 from tests.auth.targets import IDENTITIES, METHODS, decide, request_of, target

@@ -12,7 +12,7 @@ import yaml
 from werkzeug.test import Client
 
 from metrics_apiserver.errors import ServiceUnavailableError
-from metrics_apiserver.factory import MetricsServer
+from metrics_apiserver.server import MetricsServer
 from tests.conformance.recorded import NOT_FOUND
 from tests.conftest import asker
 

@@ -16,7 +16,7 @@ from metrics_apiserver.auth.access import Judgement
 from metrics_apiserver.auth.request_info import request_info
 from metrics_apiserver.auth.user import ANONYMOUS
 from metrics_apiserver.environ import JUDGEMENT
-from metrics_apiserver.factory import MetricsServer
+from metrics_apiserver.server import MetricsServer
 from metrics_apiserver.target import read_target
 from tests.conftest import asker
 from tests.fakes import LOGGER

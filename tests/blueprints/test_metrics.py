@@ -13,9 +13,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from werkzeug.test import Client
 
-from metrics_apiserver.factory import MetricsServer
 from metrics_apiserver.model.groups import CUSTOM_METRICS, EXTERNAL_METRICS
 from metrics_apiserver.schemas.table import API_VERSIONS
+from metrics_apiserver.server import MetricsServer
 from metrics_apiserver.telemetry import Freshness
 from tests.conftest import asker
 from tests.fakes import NOON

@@ -8,7 +8,7 @@ from werkzeug.test import Client
 
 from metrics_apiserver.answering.probes import Passing, Probes
 from metrics_apiserver.blueprints import probes
-from metrics_apiserver.factory import MetricsServer
+from metrics_apiserver.server import MetricsServer
 from metrics_apiserver.target import read_target
 from tests.fakes import LOGGER
 

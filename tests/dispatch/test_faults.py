@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
@@ -75,10 +76,20 @@ def reads(asked: Router, times: int) -> list[Any]:
     return results
 
 
+class OddError(StatusError):
+    """What would begin another header field."""
+
+    code = "404 Not Found\r\nSet-Cookie: a"  # type: ignore[assignment]
+
+
 FAULTS = [
     pytest.param(given(series(42)), [["42"]] * 3, id="none"),
     pytest.param(Raising(KeyError("x")), [502, 502, 503], id="raises: after two failures it is down"),
     pytest.param(Raising(SystemExit(3)), [502, 502, 503], id="ends the program"),
+    pytest.param(Raising(KeyboardInterrupt()), [502, 502, 503], id="raises as Ctrl-C does"),
+    pytest.param(Raising(asyncio.CancelledError()), [502, 502, 503], id="raises as a cancelled task does"),
+    pytest.param(Raising(GeneratorExit()), [502, 502, 503], id="raises as a generator does that is closed"),
+    pytest.param(Raising(OddError("no")), [502, 502, 503], id="an error whose code cannot be sent"),
     pytest.param(half_way, [502, 502, 503], id="raises half-way"),
     pytest.param(Raising(ServiceUnavailableError("no")), [503, 503, 503], id="says that it is unavailable"),
     pytest.param(Raising(TimeoutError()), [504, 504, 503], id="gives up"),

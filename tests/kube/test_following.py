@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient
 
-from metrics_apiserver.factory import MetricsServer, create_app
+from metrics_apiserver.factory import create_app
 from metrics_apiserver.kube.authentication_config import AuthenticationConfigMap
 from metrics_apiserver.kube.cache import CachePolicy
 from metrics_apiserver.kube.cluster import Cluster
 from metrics_apiserver.kube.objects import ClusterObjects
+from metrics_apiserver.server import MetricsServer
 from metrics_apiserver.settings import Settings
 from metrics_apiserver.staleness import Following
 from tests.auth.conftest import Reviewing, asker, write_kubeconfig

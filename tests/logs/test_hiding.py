@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from werkzeug.test import Client
 
 from metrics_apiserver import logs
-from metrics_apiserver.factory import MetricsServer, create_app
+from metrics_apiserver.factory import create_app
 from metrics_apiserver.logs import hide_secrets, shown_body, shown_headers, shown_target
+from metrics_apiserver.server import MetricsServer
 from metrics_apiserver.settings import Settings
 from tests.conformance.recorded import CLUSTER_YAML
 from tests.conftest import asker, environ

@@ -15,9 +15,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 from werkzeug.test import Client
 
-from metrics_apiserver.factory import MetricsServer, create_app
+from metrics_apiserver.factory import create_app
 from metrics_apiserver.registry import ProviderError
 from metrics_apiserver.reloading import ConfigurationFile
+from metrics_apiserver.server import MetricsServer
 from metrics_apiserver.settings import ProviderSettings, Settings
 from metrics_apiserver.staleness import Following
 from metrics_apiserver.telemetry import Telemetry

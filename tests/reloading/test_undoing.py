@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from metrics_apiserver.factory import MetricsServer, create_app
+from metrics_apiserver.factory import create_app
 from metrics_apiserver.registry import ProviderError
 from metrics_apiserver.reloading import calls, providers
+from metrics_apiserver.server import MetricsServer
 from metrics_apiserver.settings import ProviderSettings, Settings
 from tests.conformance.recorded import CLUSTER_YAML
 from tests.conftest import environ

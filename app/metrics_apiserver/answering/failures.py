@@ -6,8 +6,9 @@ import logging
 from http import HTTPStatus
 
 from metrics_apiserver.answering.request import Request
-from metrics_apiserver.errors import StatusError
+from metrics_apiserver.errors import InternalServerError, StatusError
 from metrics_apiserver.exchange import Fields, Response, common_fields
+from metrics_apiserver.logs import shown_method, shown_target
 from metrics_apiserver.logs.seldom import Seldom
 from metrics_apiserver.schemas.encoders import encode
 from metrics_apiserver.schemas.status import retry_fields, status_document
@@ -33,6 +34,13 @@ class Failures:
             status_document(error, code=code, reason=reason), media_type=form.media_type.name, pretty=form.pretty
         )
         return Response(code, form.media_type.content_type, body, _fields(error, code, request.audit_id))
+
+    def answer_bug(self, error: Exception, request: Request) -> Response:
+        """Return the answer to a request that failed for a mistake in this server; the log has the error."""
+        asked = shown_method(request.method), shown_target(request.target)
+        self._logger.error("audit-id %s: %s %s failed", request.audit_id, *asked, exc_info=error)
+        sentence = f"an internal error occurred; the server's log has it under the audit id {request.audit_id}"
+        return self.answer(InternalServerError(sentence), request)
 
 
 def _fields(error: StatusError, code: int, audit_id: str) -> Fields:

@@ -12,7 +12,7 @@ from metrics_apiserver.apis.api import Query, Values
 from metrics_apiserver.errors import MethodNotAllowedError, WouldWaitError
 from metrics_apiserver.exchange import Response, common_fields
 from metrics_apiserver.model.users import UserInfo
-from metrics_apiserver.schemas.encoders import JSON, encode
+from metrics_apiserver.schemas.encoders import encode
 from metrics_apiserver.schemas.table import APIVersion
 
 __all__ = ["MetricReads", "Reader", "Served"]
@@ -46,10 +46,7 @@ class MetricReads:
     def respond(self, asked: Asked, request: Request, user: UserInfo | None, *, may_wait: bool) -> Response:
         """Answer a read. Raises StatusError, and WouldWaitError."""
         assert asked.row is not None
-        form = request.form(may_wait=may_wait)
-        if form.media_type.name != JSON and not may_wait:
-            # Writing YAML takes a thousand times as long.
-            raise WouldWaitError
+        form = request.form()
         query = asked.query()
         if request.method != "GET":
             raise MethodNotAllowedError

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from metrics_apiserver.answering.negotiation import CACHED_LENGTH, MediaType, negotiate, wants_pretty
 from metrics_apiserver.auth.access import Judgement
-from metrics_apiserver.errors import NotAcceptableError, WouldWaitError
+from metrics_apiserver.errors import NotAcceptableError
 from metrics_apiserver.exchange import Fields, PlainRequest, audit_id_of
 from metrics_apiserver.schemas.encoders import JSON
 
@@ -53,12 +53,19 @@ class Request(NamedTuple):
         asked = _pretty(self.target) if "pretty" in self.target else ""
         return wants_pretty(asked, self.user_agent)
 
-    def form(self, *, may_wait: bool = True) -> Form:
-        """Return the form of an answer that is a document. Raises NotAcceptableError, and WouldWaitError."""
-        if not may_wait and len(self.accept) > CACHED_LENGTH:
-            # It is not kept when it is read, which takes milliseconds.
-            raise WouldWaitError
+    def form(self) -> Form:
+        """Return the form of a response that is a document. Raises NotAcceptableError."""
         return Form(negotiate(self.accept), self.pretty)
+
+    def takes_long_to_write(self) -> bool:
+        """Return whether it takes milliseconds to find out what the client reads, or to write that."""
+        if len(self.accept) > CACHED_LENGTH:
+            return True
+        try:
+            # YAML takes a thousand times as long as JSON.
+            return negotiate(self.accept).name != JSON
+        except NotAcceptableError:
+            return False
 
     def form_of_failure(self) -> Form:
         """Return the form of a `Status`: JSON for a client that reads nothing of what we write."""

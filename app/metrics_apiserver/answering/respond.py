@@ -38,21 +38,29 @@ class Answering:
 
         `asked` is what its target asks for, where that was read already. A request that no front has judged is refused.
         """
-        judgement = request.judgement
+        if not may_wait and request.takes_long_to_write():
+            raise WouldWaitError
         try:
-            if judgement is None and self.access is not None:
-                raise UnauthorizedError("nobody has judged this request")
-            if judgement is not None and judgement.error is not None:
-                raise judgement.error
-            asked = asked or read_asked(request.target)
-            if asked is None:
-                raise NotFoundError.for_path()
-            if asked.row is None:
-                return self._probes.respond(asked.target, request.audit_id)
-            user = judgement.user if judgement is not None else None
-            return self.reads.respond(asked, request, user, may_wait=may_wait)
+            return self._respond(request, asked or read_asked(request.target), may_wait=may_wait)
         except StatusError as error:
             return self._failures.answer(error.with_traceback(None), request)
+        except WouldWaitError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it is logged, and no client sees more than that
+            return self._failures.answer_bug(error, request)
+
+    def _respond(self, request: Request, asked: Asked | None, *, may_wait: bool) -> Response:
+        judgement = request.judgement
+        if judgement is None and self.access is not None:
+            raise UnauthorizedError("nobody has judged this request")
+        if judgement is not None and judgement.error is not None:
+            raise judgement.error
+        if asked is None:
+            raise NotFoundError.for_path()
+        if asked.row is None:
+            return self._probes.respond(asked.target, request.audit_id)
+        user = judgement.user if judgement is not None else None
+        return self.reads.respond(asked, request, user, may_wait=may_wait)
 
 
 class PlainFront:
@@ -65,6 +73,13 @@ class PlainFront:
 
     def respond(self, plain: PlainRequest, *, may_wait: bool) -> Response | None:
         """Return the answer; None where that would have to wait, and for what is answered over WSGI alone."""
+        if not may_wait:
+            # Nobody else has a turn meanwhile: nothing is in flight.
+            return self._answer(plain, may_wait=False)
+        with self._observer.metrics.in_flight("GET"):
+            return self._answer(plain, may_wait=True)
+
+    def _answer(self, plain: PlainRequest, *, may_wait: bool) -> Response | None:
         begin = self._observer.monotonic()
         try:
             asked = read_asked(plain.target, may_wait=may_wait)

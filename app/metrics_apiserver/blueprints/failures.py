@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
@@ -12,9 +10,8 @@ from metrics_apiserver.auth.access import Access
 from metrics_apiserver.auth.request_info import request_info
 from metrics_apiserver.blueprints import responses
 from metrics_apiserver.environ import HEADER_PAIRS, JUDGEMENT, PEER_CERTIFICATE, TARGET
-from metrics_apiserver.errors import InternalServerError, MethodNotAllowedError, StatusError, default_status
+from metrics_apiserver.errors import MethodNotAllowedError, StatusError, default_status
 from metrics_apiserver.exchange import common_fields
-from metrics_apiserver.logs import shown_method, shown_target
 
 __all__ = ["register"]
 
@@ -22,7 +19,7 @@ __all__ = ["register"]
 _HEAD_ENDPOINTS = "probes."
 
 
-def register(app: Flask, failures: Failures, logger: logging.Logger, *, access: Access | None = None) -> None:
+def register(app: Flask, failures: Failures, *, access: Access | None = None) -> None:
     """Install the hooks; `access` refuses who may not, before anything but a target that cannot be read."""
 
     def status_error(error: StatusError) -> Response:
@@ -35,12 +32,7 @@ def register(app: Flask, failures: Failures, logger: logging.Logger, *, access: 
         return responses.of(failures.answer(said, responses.asking(), code=code, reason=reason))
 
     def bug(error: Exception) -> Response:
-        asked = shown_method(request.method), shown_target(request.path)
-        audit_id = responses.asking().audit_id
-        logger.error("audit-id %s: %s %s failed", audit_id, *asked, exc_info=error)
-        return status_error(
-            InternalServerError(f"an internal error occurred; the server's log has it under the audit id {audit_id}")
-        )
+        return responses.of(failures.answer_bug(error, responses.asking()))
 
     def admit() -> None:
         if access is not None:

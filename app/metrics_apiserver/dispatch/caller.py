@@ -71,7 +71,7 @@ class Caller:
                 return Missing(MissingReason.NO_SAMPLE, message)
             case MetricUnavailableError():
                 return Failed(FailureReason.NO_VALUE, Fault.of(error))
-            case StatusError():
+            case StatusError() if _can_be_sent(error.code):
                 reason = FailureReason.REFUSED if error.code < 500 else FailureReason.UNAVAILABLE
                 return Failed(reason, Fault.of(error))
             case WrongAnswerError():
@@ -96,3 +96,8 @@ class Caller:
                 read.api.duplicated,
                 read,
             )
+
+
+def _can_be_sent(code: object) -> bool:
+    """Return whether the code of an error, which is a provider's own, is that of a failure in HTTP."""
+    return isinstance(code, int) and 400 <= code < 600

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import ssl
 import time
@@ -69,7 +70,14 @@ class Requests:
         except ssl.SSLError as error:
             self._log.debug("closing the connection of %s: %s", conn.host, error)
         except OSError as error:
-            self._log.debug("the peer %s is gone: %s", conn.host, error)
+            gone = error.errno in (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
+            self._log.log(
+                logging.DEBUG if gone else logging.ERROR,
+                "a request from %s ended without its response: %s",
+                conn.host,
+                error,
+                exc_info=None if gone else error,
+            )
         except (Exception, SystemExit) as error:  # noqa: BLE001 - an application that fails, or exits, harms no other
             self._refuse(request, conn, error)
         else:

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote, urlencode
 from metrics_apiserver.model.quantity import Quantity
 
 if TYPE_CHECKING:
-    from metrics_apiserver.factory import MetricsServer
+    from metrics_apiserver.server import MetricsServer
 
 __all__ = ["Autoscaler", "AutoscalerError"]
 
