@@ -72,7 +72,7 @@ class Adapter:
         self._add(factory, name, ExternalMetricsProvider)
 
     def client_config(self) -> Any:
-        """Give the `kubernetes.client.Configuration` of the cluster; None where there is no cluster.
+        """Return the `kubernetes.client.Configuration` of the cluster; None where there is no cluster.
 
         Call it in a factory: before `run` the flags are not known. Raises ClusterConfigError.
         """
@@ -139,7 +139,7 @@ def _offered(program: str, kind: str, factory: Factory, interfaces: Sequence[typ
 
 
 def _origin(module: str) -> tuple[str, str]:
-    """Give the distribution that brings a module, and its version; a program that is none has neither."""
+    """Return the distribution that brings a module, and its version; a program that is none has neither."""
     for name in packages_distributions().get(module, ()):
         try:
             return name, distribution_version(name)

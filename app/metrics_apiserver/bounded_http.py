@@ -79,7 +79,7 @@ class Bounds:
         self._since = self._renewed if begun else None
 
     def left(self) -> float | None:
-        """Give the seconds that are left, None for any number. Raises TimeoutError when there are none."""
+        """Return the seconds that are left, None for any number. Raises TimeoutError when there are none."""
         ends = [] if self._deadline is None else [self._deadline]
         if self._since is None and self.quiet is not None:
             ends.append(self._renewed + self.quiet)
@@ -209,7 +209,7 @@ def _bounded_pool(pool: type[urllib3.HTTPConnectionPool]) -> type[urllib3.HTTPCo
 
 
 def bounds_of(response: urllib3.BaseHTTPResponse) -> Bounds:
-    """Give the bounds of an answer of which nothing but the head was read."""
+    """Return the bounds of an answer of which nothing but the head was read."""
     connection = response.connection
     assert isinstance(connection, BoundedConnection)
     return connection.bounds

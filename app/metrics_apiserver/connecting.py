@@ -71,7 +71,7 @@ def connect(
 
 
 def _look_up(host: str, port: int, seconds: float | None) -> _Addresses:
-    """Give the addresses of a host.
+    """Return the addresses of a host.
 
     The resolver of the system has no deadline of ours, so that it is waited for on a thread of its own, which all share
     who ask for the same name.

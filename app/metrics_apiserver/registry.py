@@ -118,7 +118,7 @@ def installed() -> list[EntryPoint]:
 
 
 def origin(entry: EntryPoint | OfferedProvider) -> tuple[str, str]:
-    """Give the distribution that a provider belongs to, and its version."""
+    """Return the distribution that a provider belongs to, and its version."""
     if isinstance(entry, OfferedProvider):
         return entry.distribution, entry.version
     return (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
@@ -127,7 +127,7 @@ def origin(entry: EntryPoint | OfferedProvider) -> tuple[str, str]:
 def check(
     providers: Sequence[ProviderSettings], line: Callable[[int, Place], str] = lambda _number, _place: ""
 ) -> list[str]:
-    """Say what is wrong with the configured providers: names, classes, options.
+    """Return what is wrong with the configured providers: names, classes, options.
 
     `line` gives the beginning of a sentence about a place of an instance: where it stands in the file.
     """

@@ -105,7 +105,7 @@ class MetricsServer(Flask):
         return self.following.follow(name)
 
     def client_authorities(self) -> tuple[bytes, ...]:
-        """Give the CA certificates (DER) by which a client's certificate is judged now; from memory."""
+        """Return the CA certificates (DER) by which a client's certificate is judged now; from memory."""
         return self.delegation.cas.in_force.ders if self.delegation is not None else ()
 
     def observe_certificate(self, not_after: datetime) -> None:

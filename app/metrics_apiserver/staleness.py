@@ -61,7 +61,7 @@ class Followed:
             self._refusal = problem[:_CAUSE_LENGTH]
 
     def stale(self) -> Stale | None:
-        """Give for how long and why it is stale; None while it is not."""
+        """Return for how long and why it is stale; None while it is not."""
         now, refused = self._monotonic(), self._refused_since
         silent, old = now - self._until, 0.0 if refused is None else now - refused
         if max(silent, old) <= STALE_SECONDS:
@@ -98,7 +98,7 @@ class Following:
             self._said.discard(followed)
 
     def ages(self) -> dict[str, float]:
-        """Give for how many seconds each followed thing has been stale or out of touch, 0 for those that are not stale.
+        """Return for how many seconds each followed thing has been stale or out of touch, 0 for what is not stale.
 
         Of several with one name the worst counts.
         """

@@ -93,11 +93,11 @@ class ConstantProvider(CustomMetricsProvider, ExternalMetricsProvider):
     def get_metric_by_name(
         self, ctx: RequestContext, name: NamespacedName, info: CustomMetricInfo, metric_selector: Selector
     ) -> MetricValue:
-        """Give the value, whether the object exists or not, and whichever series is meant."""
+        """Return the value, whether the object exists or not, and whichever series is meant."""
         return metric_value(self.context, name, info, self._value, timestamp=self._timestamp)
 
     def get_external_metric(
         self, ctx: RequestContext, namespace: str, metric_selector: Selector, info: ExternalMetricInfo
     ) -> Sequence[ExternalMetricValue]:
-        """Give the value once, whichever series are meant."""
+        """Return the value once, whichever series are meant."""
         return [ExternalMetricValue(info.metric, self._timestamp or self.context.clock.now(), self._value)]

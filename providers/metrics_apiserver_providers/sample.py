@@ -52,7 +52,7 @@ class SampleProvider(CustomMetricsProvider):
     def get_metric_by_name(
         self, ctx: RequestContext, name: NamespacedName, info: CustomMetricInfo, metric_selector: Selector
     ) -> MetricValue:
-        """Give a tenth for each fetch so far."""
+        """Return a tenth for each fetch so far."""
         count = self._fetch(info)
         if not count:
             raise MetricNotFoundError(info.group_resource, info.metric, name.name)

@@ -191,7 +191,7 @@ class Discovery:
 
 
 def _following(name: str, provider: Provider, before: _Listing | None) -> _Listing:
-    """Give the listing of a provider that stays, or that of its successor, which begins with what was listed."""
+    """Return the listing of a provider that stays, or that of its successor, which begins with what was listed."""
     if before is None:
         return _Listing(name, provider)
     if before.provider is provider:

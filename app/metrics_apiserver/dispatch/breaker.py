@@ -19,7 +19,7 @@ _SENTENCE_LENGTH = 256
 
 
 class Admission(Enum):
-    """Whether a call may be made."""
+    """What becomes of a call that is wanted."""
 
     REFUSED = "refused"
     CALL = "call"

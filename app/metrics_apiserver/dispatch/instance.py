@@ -98,7 +98,7 @@ class Instance:
         telemetry.watch(self.name, self.load)
 
     def load(self) -> ProviderLoad:
-        """Say how loaded the provider is."""
+        """Return how loaded the provider is."""
         bulkhead = self._bulkhead
         return ProviderLoad(bulkhead.size, bulkhead.in_use, self._waiting.held(self), self._breaker.state)
 

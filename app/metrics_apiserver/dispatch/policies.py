@@ -23,7 +23,7 @@ class Policies:
         self._found: dict[str, PolicySettings] = {}
 
     def find(self, metric: str) -> PolicySettings:
-        """Give the policy of a metric."""
+        """Return the policy of a metric."""
         if not self._rows:
             return self._default
         found = self._found.get(metric)

@@ -31,7 +31,7 @@ class RecentRead:
     message: str
 
     def as_document(self) -> dict[str, str]:
-        """Give what is shown."""
+        """Return what is shown."""
         fields = {
             "time": f"{self.time:%Y-%m-%dT%H:%M:%SZ}",
             "auditID": self.audit_id,

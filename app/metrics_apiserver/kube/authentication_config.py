@@ -73,7 +73,7 @@ class AuthenticationConfigMap:
 
     @property
     def problem(self) -> str | None:
-        """Say why `data` may not be what the cluster says now; None when it is."""
+        """Return why `data` may not be what the cluster says now; None when it is."""
         if self._retries.problem:
             return self._retries.problem
         if self._data is None:

@@ -263,5 +263,5 @@ class ObjectCache:
 
 
 def _may_pass(status: int | None) -> bool:
-    """Whether the same request may succeed a moment later: anything but a no to what was asked."""
+    """Return whether the same request may succeed a moment later: anything but a no to what was asked."""
     return status is None or status == HTTPStatus.TOO_MANY_REQUESTS or not 400 <= status < 500

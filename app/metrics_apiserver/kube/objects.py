@@ -103,7 +103,7 @@ class ClusterObjects:
             self._room.leave()
 
     def _cache(self, mapping: RESTMapping) -> ObjectCache:
-        """Give the cache of a resource, and start it if there is none."""
+        """Return the cache of a resource, and start it if there is none."""
         with self._lock:
             if not self._running:
                 raise ServiceUnavailableError("the objects of the cluster are not read: the server is not running")
@@ -132,7 +132,7 @@ class ClusterObjects:
         )
 
     def _make_room(self) -> list[ObjectCache]:
-        """Give the caches that have to stop for one more; none for which somebody waits, of whom there are few."""
+        """Return the caches that have to stop for one more; none for which somebody waits, of whom there are few."""
         idle = [cache for cache in self._caches.values() if not cache.waiting]
         chosen = idle[: max(0, len(self._caches) - self._policy.most_caches + 1)]
         for cache in chosen:

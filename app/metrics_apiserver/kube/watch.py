@@ -28,7 +28,7 @@ _TYPES = frozenset(("ADDED", "MODIFIED", "DELETED", "BOOKMARK"))
 
 
 class Bookmarks:
-    """Whether the server of a resource is known to send bookmarks: some aggregated ones send none."""
+    """Return whether the server of a resource is known to send bookmarks: some aggregated ones send none."""
 
     def __init__(self) -> None:
         self.known = False
@@ -96,7 +96,7 @@ class Watch:
             self._response.shutdown()
 
     def _lines(self) -> Iterator[bytes]:
-        """Give each line that is not empty; each has its own time and number of bytes, which it shares with blanks."""
+        """Return each line that is not empty; each has a time and a number of bytes, which it shares with blanks."""
         pending = bytearray()
         try:
             while chunk := self._response.read1(_CHUNK, decode_content=False):

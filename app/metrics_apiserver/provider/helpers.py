@@ -16,7 +16,7 @@ __all__ = ["list_object_names", "metric_value", "reference_for", "resource_for"]
 
 
 def resource_for(mapper: RESTMapper, info: CustomMetricInfo) -> GroupVersionResource:
-    """Give the resource of a metric in its preferred version (upstream `helpers.ResourceFor`).
+    """Return the resource of a metric in its preferred version (upstream `helpers.ResourceFor`).
 
     Raises ResourceNotFoundError.
     """

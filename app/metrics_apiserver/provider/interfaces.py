@@ -64,7 +64,7 @@ class CustomMetricsProvider(Provider, ABC):
     def get_metric_by_name(
         self, ctx: RequestContext, name: NamespacedName, info: CustomMetricInfo, metric_selector: Selector
     ) -> MetricValue:
-        """Give the metric of one object. Raises MetricNotFoundError where there is none."""
+        """Return the metric of one object. Raises MetricNotFoundError where there is none."""
 
     def get_metric_by_selector(
         self,
@@ -74,7 +74,7 @@ class CustomMetricsProvider(Provider, ABC):
         info: CustomMetricInfo,
         metric_selector: Selector,
     ) -> Sequence[MetricValue]:
-        """Give the metric of every object whose labels match; objects without a value are left out.
+        """Return the metric of every object whose labels match; objects without a value are left out.
 
         The default lists the objects and asks by name for each. `namespace` is "" for the root scope.
         """
@@ -98,7 +98,7 @@ class ExternalMetricsProvider(Provider, ABC):
     def get_external_metric(
         self, ctx: RequestContext, namespace: str, metric_selector: Selector, info: ExternalMetricInfo
     ) -> Sequence[ExternalMetricValue]:
-        """Give every series of the metric whose labels match; an unknown metric has none. Namespace "*": all."""
+        """Return every series of the metric whose labels match; an unknown metric has none. Namespace "*": all."""
 
 
 class WritableMetrics(ABC):

@@ -110,7 +110,7 @@ class Calls:
         return call
 
     def wait(self, call: Call, seconds: float) -> Any:
-        """Give what the function gives, and raise what it raises; HangingError where that takes longer."""
+        """Return what the function gives, and raise what it raises; HangingError where that takes longer."""
         failure = call.subject.failure
         if not call.done.wait(max(0.0, seconds)) and self._give_up(call):
             raise HangingError(f"{failure}: its {call.what} takes longer than {Duration(seconds)}")

@@ -108,7 +108,7 @@ class ConfigurationFile:
         self._follower.stop(_STOP_SECONDS)
 
     def status(self) -> str:
-        """Say which configuration is in use, since when, and what was refused or is being taken over."""
+        """Return which configuration is in use, since when, and what was refused or is being taken over."""
         parts = [f"{self.path} is in use since {_written(self._since)}"]
         if self._taking_over:
             parts.append(f"a newer one is being taken over since {self._taking_over}")

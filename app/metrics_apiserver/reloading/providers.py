@@ -309,7 +309,7 @@ def make_instances(
 
 
 def _kept(before: ConfiguredProvider | None, settings: ProviderSettings) -> ConfiguredProvider | None:
-    """Give the provider that is there already, if it is the same but for how it is asked."""
+    """Return the provider that is there already, if it is the same but for how it is asked."""
     if before is None or (before.kind, before.settings.options) != (settings.kind, settings.options):
         return None
     return dataclasses.replace(before, settings=settings)
@@ -321,7 +321,7 @@ def _subject(settings: ProviderSettings) -> Subject:
 
 
 def _kind_of(thread: threading.Thread) -> str:
-    """Give a thread's name without its number."""
+    """Return a thread's name without its number."""
     return thread.name.rstrip("0123456789") or thread.name
 
 

@@ -33,7 +33,7 @@ _LEAST_LEFT = timedelta(days=1)
 
 
 def ensure_certificate(serving: ServingSettings, *, now: datetime | None = None) -> tuple[Path, Path]:
-    """Give the files of the serving certificate and its key, making a self-signed pair where none is given."""
+    """Return the files of the serving certificate and its key, making a self-signed pair where none is given."""
     if serving.tls_cert_file and serving.tls_private_key_file:
         return Path(serving.tls_cert_file), Path(serving.tls_private_key_file)
     folder = Path(serving.cert_dir)

@@ -44,7 +44,7 @@ _DEFAULT = tuple(name for name in _PREFERRED if name.endswith(("_GCM_SHA256", "_
 
 
 def cipher_problems(names: Iterable[str]) -> list[str]:
-    """Say which names are not those of suites that can be served here."""
+    """Return which names are not those of suites that can be served here."""
     unknown = [name for name in names if name not in _TLS13 and not (name in _TLS12 and _available(_TLS12[name]))]
     if not unknown:
         return []
@@ -56,12 +56,12 @@ def cipher_problems(names: Iterable[str]) -> list[str]:
 
 
 def insecure_ciphers(names: Iterable[str]) -> list[str]:
-    """Give those of the names that Go calls insecure."""
+    """Return those of the names that Go calls insecure."""
     return [name for name in names if name in _INSECURE]
 
 
 def cipher_list(names: Iterable[str]) -> bytes:
-    """Give OpenSSL's list for TLS 1.2; empty where all the names are of TLS 1.3."""
+    """Return OpenSSL's list for TLS 1.2; empty where all the names are of TLS 1.3."""
     return ":".join(_TLS12[name] for name in tuple(names) or _DEFAULT if name in _TLS12).encode("ascii")
 
 

@@ -19,7 +19,7 @@ _QUOTING = (errors.ParseException, errors.NoMoreData)
 
 
 def level_name(verbosity: int) -> str:
-    """Give gunicorn's level for a verbosity as klog counts; it has none below its debug."""
+    """Return gunicorn's level for a verbosity as klog counts; it has none below its debug."""
     return logging.getLevelName(max(logs.level_of(verbosity), logging.DEBUG)).lower()
 
 

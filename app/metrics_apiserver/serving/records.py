@@ -216,7 +216,7 @@ class Records:
         return len(self._socket.recv(1 << 16))
 
     def _hand_over(self) -> bool:
-        """Give OpenSSL what has arrived of one record, and say whether that was all of it."""
+        """Hand OpenSSL what has arrived of one record, and return whether that was all of it."""
         arrived = self._arrived
         if self._missing == 0:
             while len(arrived) < _HEADER_BYTES:

@@ -23,17 +23,17 @@ logger = logging.getLogger("metrics_apiserver")
 
 
 def requests_share(graceful_timeout: int) -> int:
-    """Give the seconds that requests under way have: four fifths, and a second less at least."""
+    """Return the seconds that requests under way have: four fifths, and a second less at least."""
     return max(0, graceful_timeout - max(1, graceful_timeout // 5))
 
 
 def stop_share(graceful_timeout: int) -> float:
-    """Give the seconds that the application has to stop."""
+    """Return the seconds that the application has to stop."""
     return 0.6 * max(1, graceful_timeout // 5)
 
 
 def end_share(graceful_timeout: int) -> float:
-    """Give the seconds that threads with nothing left to do have to end."""
+    """Return the seconds that threads with nothing left to do have to end."""
     return 0.2 * max(1, graceful_timeout // 5)
 
 

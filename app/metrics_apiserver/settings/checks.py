@@ -16,7 +16,7 @@ _HEADER_NAME = re.compile(r"[-!#$%&'*+.^`|~0-9A-Za-z]+")
 
 
 def is_usable(text: str) -> bool:
-    """Whether a text can be the name of a file: a NUL cannot, nor can what has no encoding."""
+    """Return whether a text can be the name of a file: a NUL cannot, nor can what has no encoding."""
     try:
         return b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
@@ -42,7 +42,7 @@ def bind_problems(address: str, *, standalone: bool) -> list[str]:
 def access_problems(
     authentication: AuthenticationSettings, authorization: AuthorizationSettings, *, standalone: bool
 ) -> list[str]:
-    """Say what is wrong with authentication and authorization."""
+    """Return what is wrong with authentication and authorization."""
     problems = list(_without_cluster(authentication, authorization)) if standalone else []
     for setting in rows_of(AuthenticationSettings):
         if setting.name.startswith("requestheader_") and "_headers" in setting.name:

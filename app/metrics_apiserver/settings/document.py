@@ -53,7 +53,7 @@ class Document:
         return cls(path, content, values, problems)
 
     def at(self, place: Place) -> str:
-        """Give `FILE:LINE`: the line of this key or list item, or of the nearest around it that is there."""
+        """Return `FILE:LINE`: the line of this key or list item, or of the nearest around it that is there."""
         line, inside = self._root()
         for step in place:
             found = _child(inside, step)

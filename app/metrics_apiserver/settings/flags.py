@@ -40,7 +40,7 @@ def _taking(setting: Setting) -> dict[str, Any]:
 
 
 def variables(parsed: Mapping[str, object]) -> dict[str, str]:
-    """Give the flags that were given as environment variables."""
+    """Return the flags that were given as environment variables."""
     names = ["config", "provider", *(setting.name for setting in settings_table())]
     given = {ENVIRONMENT_PREFIX + name.upper(): parsed[name] for name in names if parsed.get(name) is not None}
     return {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in given.items()}

@@ -33,7 +33,7 @@ _LABEL_GLOB = re.compile(r"[-A-Za-z0-9_.*?!\[\]]*")
 
 
 def _told(text: str, default: object = "") -> dict[str, Any]:
-    """Give a field's metadata: what the page of the configuration says of it."""
+    """Return a field's metadata: what the page of the configuration says of it."""
     return {"help": text, "default": str(default)}
 
 

@@ -127,12 +127,12 @@ class Settings:
 
 
 def in_cluster(environ: Mapping[str, str] = os.environ, *, account: Path = SERVICE_ACCOUNT) -> bool:
-    """Tell whether this is a pod with a service account."""
+    """Return whether this is a pod with a service account."""
     return bool(environ.get("KUBERNETES_SERVICE_HOST")) and (account / "token").is_file()
 
 
 def _embedded(cluster: ClusterSettings, *, writable: bool) -> tuple[tuple[ProviderSettings, ...], ClusterSettings]:
-    """Give the bundled default of standalone mode: the writable provider, with objects and values to look at.
+    """Return the bundled default of standalone mode: the writable provider, with objects and values to look at.
 
     Who brings objects of their own gets the provider without the values, which belong to the bundled objects. Who
     brings metrics of their own gets the objects alone.

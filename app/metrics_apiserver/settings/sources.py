@@ -91,7 +91,7 @@ class Source:
         return loaded
 
     def provider_line(self, number: int, place: Place) -> str:
-        """Give the beginning of a sentence on an instance: its line, where it is the file that names it."""
+        """Return the beginning of a sentence on an instance: its line, where it is the file that names it."""
         entries = self.document.values.get("providers")
         if self._named_providers is not None or not isinstance(entries, list) or number >= len(entries):
             return ""
@@ -153,7 +153,7 @@ def _refuse_unusable(value: Any) -> None:
 
 
 def _remains(error: ValidationError) -> ProviderSettings:
-    """Give what stands in the place of an entry that was refused, so that the rest of it is checked all the same.
+    """Return what stands in the place of an entry that was refused, so that the rest of it is checked all the same.
 
     registry.check passes over one without a kind: it cannot judge options that are none.
     """
@@ -163,7 +163,7 @@ def _remains(error: ValidationError) -> ProviderSettings:
 
 
 def located_messages(messages: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
-    """Give each sentence of marshmallow's nested messages with its place."""
+    """Return each sentence of marshmallow's nested messages with its place."""
     if isinstance(messages, Mapping):
         for key, inner in messages.items():
             yield from located_messages(inner, place if key == "_schema" else (*place, key))

@@ -38,11 +38,11 @@ class CustomMetric:
         return [NamespacedName(self.namespace, name) for name in sorted(self.objects)]
 
     def manifests(self) -> list[dict[str, Any]]:
-        """Give the objects as the kit's cluster has them, all with the label `conformance=has-it`."""
+        """Return the objects as the kit's cluster has them, all with the label `conformance=has-it`."""
         return self.others(sorted(self.objects), "has-it")
 
     def others(self, names: Iterable[str], label: str) -> list[dict[str, Any]]:
-        """Give objects of the same resource and namespace, with another label."""
+        """Return objects of the same resource and namespace, with another label."""
         mapping = standard_resources().mapping_for(self.info.group_resource)
         api_version = str(GroupVersion(mapping.resource.group, mapping.resource.version))
         place = {"namespace": self.namespace} if self.namespace else {}

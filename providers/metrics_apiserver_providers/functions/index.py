@@ -74,7 +74,7 @@ class Index:
         return None
 
     def knows(self, info: CustomMetricInfo) -> bool:
-        """Tell whether anybody answers for this metric, of whatever namespace."""
+        """Return whether anybody answers for this metric, of whatever namespace."""
         return any(self._resource(job) == info.group_resource for job in self._custom.get(info.metric, ()))
 
     def custom_infos(self) -> set[CustomMetricInfo]:
@@ -100,7 +100,7 @@ class Index:
         return not self._custom and not self._when_asked
 
     def _resource(self, job: Job) -> GroupResource | None:
-        """Give the plural with its group, as reads name it; None where the cluster has no such resource (yet)."""
+        """Return the plural with its group, as reads name it; None where the cluster has no such resource (yet)."""
         written = job.declaration.resource
         assert written is not None
         if written not in self._resources:

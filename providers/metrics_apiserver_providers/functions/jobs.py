@@ -87,7 +87,7 @@ class Job:
         return zlib.crc32(text.encode()) / 2**32
 
     def content(self, clock: Clock) -> Content:
-        """Give the last good content.
+        """Return the last good content.
 
         Raises MetricUnavailableError where there is none, or it is too old, because of failures; NotFoundError where
         it is too old without one.
@@ -116,7 +116,7 @@ class Job:
 
 
 def explain(error: BaseException) -> str:
-    """Say why a run failed, for clients: what an author's exception says may be a secret, and stays in the log."""
+    """Return why a run failed, for clients: what an author's exception says may be a secret, and stays in the log."""
     if isinstance(error, (StatusError, ResultError)):
         return str(error)
     return f"its function fails with {type(error).__name__} (the log says more)"

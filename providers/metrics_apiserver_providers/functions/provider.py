@@ -117,7 +117,7 @@ class FunctionsProvider(CustomMetricsProvider, ExternalMetricsProvider):
     def get_external_metric(
         self, ctx: RequestContext, namespace: str, metric_selector: Selector, info: ExternalMetricInfo
     ) -> Sequence[ExternalMetricValue]:
-        """Give the base value, or the label sets that match; the namespace `*` sees what answers in every one."""
+        """Return the base value, or the label sets that match; the namespace `*` sees what answers in every one."""
         job = self._index.external(info.metric, namespace)
         if job is None:
             return []
@@ -134,7 +134,7 @@ class FunctionsProvider(CustomMetricsProvider, ExternalMetricsProvider):
     def get_metric_by_name(
         self, ctx: RequestContext, name: NamespacedName, info: CustomMetricInfo, metric_selector: Selector
     ) -> MetricValue:
-        """Give the value of one object, whether the cluster has it or not."""
+        """Return the value of one object, whether the cluster has it or not."""
         values = self._values(ctx, [name], info, metric_selector)
         if not values:
             raise MetricNotFoundError(info.group_resource, info.metric, name.name, metric_selector)
@@ -148,7 +148,7 @@ class FunctionsProvider(CustomMetricsProvider, ExternalMetricsProvider):
         info: CustomMetricInfo,
         metric_selector: Selector,
     ) -> Sequence[MetricValue]:
-        """Give the values of the matching objects; a function that is called when asked is called once for all."""
+        """Return the values of the matching objects; a function that is called when asked is called once for all."""
         if not self._index.knows(info):
             return []
         return self._values(ctx, list_object_names(self.context, ctx, namespace, selector, info), info, metric_selector)
@@ -233,6 +233,6 @@ def _asked(job: Job, call: Callable[[], Content]) -> Content:
 
 
 def _only_namespace(names: Sequence[NamespacedName]) -> str | None:
-    """Give the namespace that all of them are in; None if there are several."""
+    """Return the namespace that all of them are in; None if there are several."""
     namespaces = {name.namespace for name in names}
     return namespaces.pop() if len(namespaces) == 1 else None

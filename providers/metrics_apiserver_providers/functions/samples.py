@@ -30,7 +30,7 @@ class Sample:
     series: tuple[tuple[Mapping[str, str], Quantity], ...] = ()
 
     def select(self, selector: Selector) -> Sequence[tuple[Mapping[str, str], Quantity]]:
-        """Give what a read with this selector gets.
+        """Return what a read with this selector gets.
 
         Without one it is the base alone, since the autoscaler adds up all it gets; without a base, all label sets.
         With any selector the base is never meant, even if the grammar lets an empty label set match.

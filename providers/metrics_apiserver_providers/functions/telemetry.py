@@ -62,5 +62,5 @@ class PollMetrics:
         (self._ok if ok else self._failed).inc()
 
     def count_strays(self, count: Callable[[], float]) -> None:
-        """Say how to count the threads that have left."""
+        """Return how to count the threads that have left."""
         self._strays.set_function(count)

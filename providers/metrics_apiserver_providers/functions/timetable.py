@@ -30,13 +30,13 @@ class Timetable:
         return self._heap[0] is entry
 
     def take(self, now: float) -> Action | None:
-        """Give an action whose time has come, the earliest first; None if there is none."""
+        """Return an action whose time has come, the earliest first; None if there is none."""
         if not self._heap or self._heap[0][0] > now:
             return None
         return heapq.heappop(self._heap)[2]
 
     def next_time(self) -> float | None:
-        """Tell the time of the next action."""
+        """Return the time of the next action."""
         return self._heap[0][0] if self._heap else None
 
     def clear(self) -> None:

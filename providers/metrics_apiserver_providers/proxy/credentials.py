@@ -43,7 +43,7 @@ class TLSFiles:
         self._problem = ""
 
     def context(self) -> ssl.SSLContext:
-        """Give the context of the files as they are; another object when they have changed.
+        """Return the context of the files as they are; another object when they have changed.
 
         Raises ServiceUnavailableError as long as they never were right.
         """
@@ -79,7 +79,7 @@ class TLSFiles:
 
 
 def authorization(token_file: str | None) -> dict[str, str]:
-    """Give the header with the token as the file has it now; none without a file. Raises ServiceUnavailableError."""
+    """Return the header with the token as the file has it now; none without a file. Raises ServiceUnavailableError."""
     if not token_file:
         return {}
     try:

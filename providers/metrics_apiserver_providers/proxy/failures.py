@@ -69,7 +69,7 @@ def refusal(address: str, answer: Answer) -> StatusError:
 
 
 def _message(answer: Answer) -> str:
-    """Give the sentence of a Status of this very code; of anything else, which a stranger may have sent, nothing."""
+    """Return the sentence of a Status of this very code; of anything else, which a stranger may have sent, nothing."""
     try:
         body = orjson.loads(answer.body)
     except orjson.JSONDecodeError:

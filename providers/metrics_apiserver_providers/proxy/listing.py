@@ -69,7 +69,7 @@ class Listing:
         self.external: Sequence[ExternalMetricInfo] = ()
 
     def versions(self, api: str) -> Sequence[str]:
-        """Give the versions to ask for: all that there may be before the first listing, none without the API."""
+        """Return the versions to ask for: all that there may be before the first listing, none without the API."""
         return self._apis[api].versions if api in self._apis else ()
 
     def start(self) -> None:
@@ -117,7 +117,7 @@ class Listing:
         return True
 
     def _find(self, api: _API) -> tuple[str, bytes] | None:
-        """Give the best version that the server has, and its list."""
+        """Return the best version that the server has, and its list."""
         for version in api.known:
             answer = self._fetch(f"/apis/{api.group}/{version}")
             if answer.status == HTTPStatus.OK:

@@ -98,7 +98,7 @@ class ProxyProvider(CustomMetricsProvider, ExternalMetricsProvider):
     def get_metric_by_name(
         self, ctx: RequestContext, name: NamespacedName, info: CustomMetricInfo, metric_selector: Selector
     ) -> MetricValue:
-        """Give the other server's value of this object."""
+        """Return the other server's value of this object."""
         values = self._read_custom(ctx, info, name, {"metricLabelSelector": metric_selector})
         if not values:
             raise MetricNotFoundError(info.group_resource, info.metric, name.name, metric_selector)
@@ -112,7 +112,7 @@ class ProxyProvider(CustomMetricsProvider, ExternalMetricsProvider):
         info: CustomMetricInfo,
         metric_selector: Selector,
     ) -> Sequence[MetricValue]:
-        """Give the other server's values; it selects the objects, too."""
+        """Return the other server's values; it selects the objects, too."""
         if not self._listing.versions(CUSTOM):
             return []
         selectors = {"labelSelector": selector, "metricLabelSelector": metric_selector}
@@ -121,7 +121,7 @@ class ProxyProvider(CustomMetricsProvider, ExternalMetricsProvider):
     def get_external_metric(
         self, ctx: RequestContext, namespace: str, metric_selector: Selector, info: ExternalMetricInfo
     ) -> Sequence[ExternalMetricValue]:
-        """Give the other server's series."""
+        """Return the other server's series."""
         path = _path("namespaces", namespace, info.metric)
         for version in self._listing.versions(EXTERNAL):
             with self._named():
@@ -196,7 +196,7 @@ class ProxyProvider(CustomMetricsProvider, ExternalMetricsProvider):
 
 
 def _token_file(options: Mapping[str, Any]) -> str | None:
-    """Give the file of the token to show; by default the pod's, unless something else says who we are."""
+    """Return the file of the token to show; by default the pod's, unless something else says who we are."""
     if options["token_file"] is not None or options["client_cert_file"] is not None:
         return options["token_file"] or None
     return str(POD_TOKEN) if POD_TOKEN.exists() else None
@@ -216,6 +216,6 @@ def _path(*segments: str) -> str:
 
 
 def _query(selectors: Mapping[str, Selector]) -> str:
-    """Give the query with those selectors that select something."""
+    """Return the query with those selectors that select something."""
     given = {name: str(selector) for name, selector in selectors.items() if not selector.empty}
     return f"?{urlencode(given)}" if given else ""

@@ -22,7 +22,7 @@ _UNSENDABLE = frozenset(("Cc", "Zl", "Zp", "Cs"))
 
 
 def user_headers(user: UserInfo) -> HTTPHeaderDict:
-    """Give the header fields that name the user; repeated ones stay apart.
+    """Return the header fields that name the user; repeated ones stay apart.
 
     Raises BadGatewayError for a name that would arrive as another one, or as another field. Letters of every script
     are sent as UTF-8, which is what Go's client sends; keys of `extra` are escaped as it does.
@@ -42,7 +42,7 @@ def user_headers(user: UserInfo) -> HTTPHeaderDict:
 
 
 def _wire(text: str, what: str) -> str:
-    """Give the text whose Latin-1 bytes are this one's UTF-8: the HTTP client writes Latin-1."""
+    """Return the text whose Latin-1 bytes are this one's UTF-8: the HTTP client writes Latin-1."""
     _check(text, what)
     # Whoever receives a field takes blanks around its value away.
     if text != text.strip(" \t"):

@@ -87,7 +87,7 @@ class ShadowProvider(CustomMetricsProvider, ExternalMetricsProvider):
     def get_metric_by_name(
         self, ctx: RequestContext, name: NamespacedName, info: CustomMetricInfo, metric_selector: Selector
     ) -> MetricValue:
-        """Give the first's value."""
+        """Return the first's value."""
 
         def ask(provider: Provider, ctx: RequestContext) -> MetricValue:
             if not isinstance(provider, CustomMetricsProvider):
@@ -104,7 +104,7 @@ class ShadowProvider(CustomMetricsProvider, ExternalMetricsProvider):
         info: CustomMetricInfo,
         metric_selector: Selector,
     ) -> Sequence[MetricValue]:
-        """Give the first's values."""
+        """Return the first's values."""
 
         def ask(provider: Provider, ctx: RequestContext) -> Sequence[MetricValue]:
             if not isinstance(provider, CustomMetricsProvider):
@@ -116,7 +116,7 @@ class ShadowProvider(CustomMetricsProvider, ExternalMetricsProvider):
     def get_external_metric(
         self, ctx: RequestContext, namespace: str, metric_selector: Selector, info: ExternalMetricInfo
     ) -> Sequence[ExternalMetricValue]:
-        """Give the first's series."""
+        """Return the first's series."""
 
         def ask(provider: Provider, ctx: RequestContext) -> Sequence[ExternalMetricValue]:
             if not isinstance(provider, ExternalMetricsProvider):

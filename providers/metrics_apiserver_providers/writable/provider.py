@@ -126,7 +126,7 @@ class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableM
     def get_metric_by_name(
         self, ctx: RequestContext, name: NamespacedName, info: CustomMetricInfo, metric_selector: Selector
     ) -> MetricValue:
-        """Give the written value, if its labels match."""
+        """Return the written value, if its labels match."""
         value = self._value(name, info, metric_selector)
         if value is None:
             raise MetricNotFoundError(info.group_resource, info.metric, name.name, metric_selector)
@@ -140,7 +140,7 @@ class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableM
         info: CustomMetricInfo,
         metric_selector: Selector,
     ) -> Sequence[MetricValue]:
-        """Give the written value of every matching object that has one."""
+        """Return the written value of every matching object that has one."""
         names = list_object_names(self.context, ctx, namespace, selector, info)
         values = (self._value(name, info, metric_selector) for name in names)
         return [value for value in values if value is not None]
@@ -148,7 +148,7 @@ class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableM
     def get_external_metric(
         self, ctx: RequestContext, namespace: str, metric_selector: Selector, info: ExternalMetricInfo
     ) -> Sequence[ExternalMetricValue]:
-        """Give the series of this namespace and of every namespace, in the order they were first written."""
+        """Return the series of this namespace and of every namespace, in the order they were first written."""
         with self._lock:
             series = self._external.get(info.metric, {})
             # Not pairs, of which the garbage collector would count one for each series, and stop everybody to look.

@@ -17,14 +17,14 @@ _TOLD_ELSEWHERE = "the answer is of another type, as another check tells"
 
 
 def single(answer: Any) -> MetricValue:
-    """Give the answer of a by-name read, for the checks of what is in it."""
+    """Return the answer of a by-name read, for the checks of what is in it."""
     if not isinstance(answer, MetricValue):
         pytest.skip(_TOLD_ELSEWHERE)
     return answer
 
 
 def listed(answer: Any, kind: type[_Value]) -> list[_Value]:
-    """Give the values of a list, for the checks of what is in it."""
+    """Return the values of a list, for the checks of what is in it."""
     if not isinstance(answer, Sequence) or not all(isinstance(value, kind) for value in answer):
         pytest.skip(_TOLD_ELSEWHERE)
     return list(answer)

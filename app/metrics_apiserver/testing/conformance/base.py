@@ -42,14 +42,14 @@ class ProviderConformance:
 
     @pytest.fixture
     def make_provider(self) -> MakeProvider:
-        """Give what makes a provider of a context; override it where the class and its options are not enough."""
+        """Return what makes a provider of a context; override it where the class and its options are not enough."""
         provider_class = self.provider_class
         assert provider_class is not None, "say which provider this is: set provider_class, or override make_provider"
         return lambda context: provider_class(context, provider_class.Options().load(self.options))
 
     @pytest.fixture
     def make_hanging_provider(self) -> MakeProvider:
-        """Give the same, with a backend that takes requests and never answers; without one, a check is left out."""
+        """Return the same, with a backend that takes requests and never answers; without one, a check is left out."""
         pytest.skip("override the fixture make_hanging_provider with a backend that never answers to have this checked")
 
     @pytest.fixture
@@ -58,7 +58,7 @@ class ProviderConformance:
         return FakeCluster(*self.manifests())
 
     def manifests(self) -> list[dict[str, Any]]:
-        """Give the declared objects."""
+        """Return the declared objects."""
         return []
 
     @pytest.fixture

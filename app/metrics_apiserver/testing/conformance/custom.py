@@ -41,7 +41,7 @@ class CustomMetricsConformance(ProviderConformance):
     custom_metric: ClassVar[CustomMetric]
 
     def manifests(self) -> list[dict[str, Any]]:
-        """Give the declared objects, and one of the same kind that no selector of the checks matches."""
+        """Return the declared objects, and one of the same kind that no selector of the checks matches."""
         declared = self.custom_metric
         return [*super().manifests(), *declared.manifests(), *declared.others(["conformance-beside"], "beside")]
 

@@ -71,7 +71,7 @@ class ExternalReads:
 
 
 def _in_time(read: Callable[[], Any], patience: float) -> Any:
-    """Give what a read gives, or raise what it raises; one that hangs must not keep the tests for ever."""
+    """Return what a read gives, or raise what it raises; one that hangs must not keep the tests for ever."""
     if threading.current_thread() is not threading.main_thread():
         # Whoever started this thread watches the time.
         return read()

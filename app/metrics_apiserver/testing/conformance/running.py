@@ -22,7 +22,7 @@ THREADS = 8
 
 
 def in_time(function: Callable[[], Any], seconds: float, message: str, *, name: str = "conformance-alone") -> Any:
-    """Give what the function returns or raises; fail with the message where it does neither within these seconds."""
+    """Return what the function returns or raises; fail with the message where it does neither within these seconds."""
     outcomes: list[Any] = []
     read = partial(_collect, function, outcomes)
     thread = threading.Thread(target=read, name=name, daemon=True)
