@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metrics_apiserver.apis.checking import WrongAnswerError
-from metrics_apiserver.apis.custom import check_custom
-from metrics_apiserver.apis.external import check_external
+from metrics_apiserver.apis.custom_values import check_custom
+from metrics_apiserver.apis.external_values import check_external
 from metrics_apiserver.model.metrics import ExternalMetricValue
 from metrics_apiserver.model.quantity import Quantity
 from tests.dispatch.making import series, value_of

@@ -11,7 +11,7 @@ import pytest
 
 from metrics_apiserver.dispatch.instance import Instance
 from metrics_apiserver.dispatch.router import Router
-from metrics_apiserver.errors import GatewayTimeoutError, RequestTooLargeError, ServiceUnavailableError
+from metrics_apiserver.errors import BadGatewayError, GatewayTimeoutError, RequestTooLargeError, ServiceUnavailableError
 from metrics_apiserver.model.clock import SystemClock
 from metrics_apiserver.provider import (
     CustomMetricInfo,
@@ -142,7 +142,6 @@ def test_few_threads_wait_for_writes() -> None:
         pytest.param(RequestTooLargeError("too many values"), id="its own word"),
         pytest.param(KeyError("x"), id="an exception"),
         pytest.param(TimeoutError("of its own"), id="an exception that we use too"),
-        pytest.param(SystemExit(3), id="the end of the program"),
     ],
 )
 def test_what_a_provider_raises_reaches_the_request(error: BaseException, trusted: bool) -> None:
@@ -150,4 +149,15 @@ def test_what_a_provider_raises_reaches_the_request(error: BaseException, truste
     with pytest.raises(type(error)) as caught:
         WRITES["an external value"](routed(asked))
     assert caught.value is error
+    asked.close()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), GeneratorExit()], ids=lambda error: repr(error))
+def test_what_would_end_a_thread_is_an_error_of_the_provider(error: BaseException) -> None:
+    """And its slot is free again."""
+    asked = instance(Written(raising(error)), policy=PATIENT, concurrency=1)
+    for _ in range(3):
+        with pytest.raises(BadGatewayError, match=f"provider slow raised {type(error).__name__}"):
+            WRITES["an external value"](routed(asked))
+    assert asked.load().slots_in_use == 0
     asked.close()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from metrics_apiserver.apis.api import (
     API,
@@ -21,15 +21,8 @@ from metrics_apiserver.apis.api import (
     namespace_part,
     selector_part,
 )
-from metrics_apiserver.apis.checking import (
-    Checked,
-    checked_time,
-    listed,
-    number_complaint,
-    with_article,
-    without_duplicates,
-    wrong,
-)
+from metrics_apiserver.apis.checking import Checked
+from metrics_apiserver.apis.custom_values import check_custom
 from metrics_apiserver.apis.entries import VERBS, resource, response_kind
 from metrics_apiserver.apis.parameters import check_field_selector, parse_selector, to_label_selector
 from metrics_apiserver.errors import (
@@ -43,7 +36,7 @@ from metrics_apiserver.logs import shown_selector
 from metrics_apiserver.model.groups import CUSTOM_METRICS
 from metrics_apiserver.model.metrics import CustomMetricInfo, MetricIdentifier, MetricValue
 from metrics_apiserver.model.quantity import Quantity
-from metrics_apiserver.model.resources import GroupResource, NamespacedName, ObjectReference
+from metrics_apiserver.model.resources import GroupResource, NamespacedName
 from metrics_apiserver.model.selectors import EVERYTHING, LabelSelector, Selector
 from metrics_apiserver.provider import CustomMetricsProvider, Provider, RequestContext, RESTMapper, reference_for
 from metrics_apiserver.schemas.table import APIVersion
@@ -53,10 +46,6 @@ __all__ = ["CUSTOM_METRICS_API", "CustomMetricQuery", "NameRead", "SelectorRead"
 _ANY_NAME = "*"
 _NAMESPACES = GroupResource("namespaces")
 _SELECTORS = ("labelSelector", "metricLabelSelector", "fieldSelector")
-# Any: a dataclass holds whatever it was given, and the type checker would take its declaration for the truth.
-_VALUE: Any = MetricValue
-_REFERENCE: Any = ObjectReference
-_METRIC: Any = MetricIdentifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,45 +331,3 @@ def _echoing(value: MetricValue, selector: LabelSelector) -> MetricValue:
     if value.metric.selector is not None:
         return value
     return dataclasses.replace(value, metric=dataclasses.replace(value.metric, selector=selector))
-
-
-def check_custom(given: Any) -> Checked[MetricValue]:
-    """Check values of a custom metric; of two for one object the first counts. Raises WrongAnswerError."""
-    values = listed(given)
-    oldest = last = None
-    for position, value in enumerate(values):
-        if not isinstance(value, _VALUE):
-            raise wrong(position, f"is {with_article(value)}, not a MetricValue")
-        described = value.described_object
-        if not (
-            isinstance(value.value, Quantity)
-            and isinstance(described, _REFERENCE)
-            and isinstance(described.name, str)
-            and isinstance(described.namespace, str)
-            and isinstance(value.metric, _METRIC)
-            and isinstance(value.metric.name, str)
-            and (value.window_seconds is None or isinstance(value.window_seconds, int))
-        ):
-            raise wrong(position, _custom_complaint(value))
-        # Values of one scrape share their time.
-        if value.timestamp is not last:
-            last = checked_time(position, value.timestamp)
-            oldest = last if oldest is None or last < oldest else oldest
-    return without_duplicates(values, oldest, _object_key)
-
-
-def _object_key(value: MetricValue) -> Hashable:
-    described = value.described_object
-    return described.name, described.namespace, described.kind
-
-
-def _custom_complaint(value: Any) -> str:
-    described = value.described_object
-    if not isinstance(described, _REFERENCE):
-        return f"has {with_article(described)} as its described object, not an ObjectReference"
-    if not isinstance(described.name, str) or not isinstance(described.namespace, str):
-        return "describes an object whose name or namespace is not text"
-    metric = value.metric
-    if not isinstance(metric, _METRIC) or not isinstance(metric.name, str):
-        return f"has {with_article(metric)} as its metric, not a MetricIdentifier"
-    return number_complaint(value)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from metrics_apiserver.apis.api import (
     API,
@@ -19,17 +19,9 @@ from metrics_apiserver.apis.api import (
     namespace_part,
     selector_part,
 )
-from metrics_apiserver.apis.checking import (
-    Checked,
-    checked_time,
-    is_text_mapping,
-    listed,
-    number_complaint,
-    with_article,
-    without_duplicates,
-    wrong,
-)
+from metrics_apiserver.apis.checking import Checked
 from metrics_apiserver.apis.entries import entry, resource
+from metrics_apiserver.apis.external_values import check_external
 from metrics_apiserver.apis.parameters import check_field_selector, parse_selector, wants_watch
 from metrics_apiserver.errors import MethodNotAllowedError, NotFoundError
 from metrics_apiserver.model.groups import EXTERNAL_METRICS
@@ -40,9 +32,6 @@ from metrics_apiserver.provider import ExternalMetricsProvider, Provider, Reques
 from metrics_apiserver.schemas.table import APIVersion
 
 __all__ = ["EXTERNAL_METRICS_API", "ExternalMetricQuery", "ExternalRead"]
-
-# Any: a dataclass holds whatever it was given, and the type checker would take its declaration for the truth.
-_VALUE: Any = ExternalMetricValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,35 +162,3 @@ class _ExternalMetricsAPI(API):
 
 
 EXTERNAL_METRICS_API = _ExternalMetricsAPI()
-
-
-def check_external(given: Any) -> Checked[ExternalMetricValue]:
-    """Check values of an external metric; of two with the same labels the first counts. Raises WrongAnswerError."""
-    values = listed(given)
-    oldest = last = None
-    for position, value in enumerate(values):
-        if not isinstance(value, _VALUE):
-            raise wrong(position, f"is {with_article(value)}, not an ExternalMetricValue")
-        if not (
-            isinstance(value.value, Quantity)
-            and isinstance(value.metric_name, str)
-            and is_text_mapping(value.metric_labels)
-            and (value.window_seconds is None or isinstance(value.window_seconds, int))
-        ):
-            raise wrong(position, _external_complaint(value))
-        if value.timestamp is not last:
-            last = checked_time(position, value.timestamp)
-            oldest = last if oldest is None or last < oldest else oldest
-    return without_duplicates(values, oldest, _label_key)
-
-
-def _label_key(value: ExternalMetricValue) -> Hashable:
-    return frozenset(value.metric_labels.items())
-
-
-def _external_complaint(value: Any) -> str:
-    if not isinstance(value.metric_name, str):
-        return f"has {with_article(value.metric_name)} as its metric's name, not text"
-    if not is_text_mapping(value.metric_labels):
-        return "has labels that are not a mapping of text to text"
-    return number_complaint(value)

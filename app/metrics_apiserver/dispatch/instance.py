@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future
-from datetime import timedelta
 from functools import partial
 from typing import NamedTuple
 
@@ -17,17 +15,18 @@ from metrics_apiserver.dispatch.bulkhead import Bulkhead, provider_room
 from metrics_apiserver.dispatch.caller import Caller
 from metrics_apiserver.dispatch.fallback import Fallback, fallback
 from metrics_apiserver.dispatch.flight import Call, Flights
+from metrics_apiserver.dispatch.freshness import fresh
 from metrics_apiserver.dispatch.matching import Matcher
 from metrics_apiserver.dispatch.outcomes import Answer, Failed, FailureReason, Fault, Missing, MissingReason, Outcome
 from metrics_apiserver.dispatch.policies import Policies
 from metrics_apiserver.dispatch.store import AnswerStore
 from metrics_apiserver.dispatch.trace import Called, Hit, Joined, Kept, Passed, Request, Served, Settled, Trace
+from metrics_apiserver.dispatch.writing import write
 from metrics_apiserver.errors import GatewayTimeoutError, ServiceUnavailableError, StatusError
 from metrics_apiserver.model.clock import Clock
 from metrics_apiserver.model.quantity import Quantity
 from metrics_apiserver.provider import Provider, RequestContext, UserInfo
 from metrics_apiserver.settings import PolicySettings, ProviderSettings, Substitute, SubstituteSettings
-from metrics_apiserver.settings.durations import Duration
 from metrics_apiserver.telemetry import ProviderLoad, ProviderMetrics
 
 __all__ = ["Instance"]
@@ -129,7 +128,7 @@ class Instance:
             trace.steps.append(Hit(self.name, figures))
             outcome = kept
         if isinstance(outcome, Answer):
-            outcome = self._fresh(outcome, read, asking.policy)
+            outcome = fresh(outcome, asking.policy, read, self.name, self._clock.now)
         if isinstance(outcome, Answer):
             assert outcome.oldest is not None
             trace.steps.append(Served(self.name, figures, (self._clock.now() - outcome.oldest).total_seconds()))
@@ -164,13 +163,14 @@ class Instance:
         Raises StatusError, and what `work` raises.
         """
         context = self._context(request, self._policies.find(metric), None)
+        timed = partial(self._timed, api, partial(work, context))
         if not self.takes_threads:
-            self._timed(api, partial(work, context))
+            timed()
         elif not self._waiting.enter(self):
             raise self._full().fault.error()
         else:
             try:
-                self._write(partial(self._timed, api, partial(work, context)), context)
+                write(self.name, self._bulkhead, timed, context.remaining())
             finally:
                 self._waiting.leave(self)
 
@@ -181,29 +181,6 @@ class Instance:
         finally:
             if api in self.figures:
                 self.figures[api].called(self._clock.monotonic() - begun)
-
-    def _write(self, work: Callable[[], None], context: RequestContext) -> None:
-        """Run it on one of the provider's threads, where it goes on if it is late."""
-        written: Future[None] = Future()
-
-        def run() -> Callable[[], None]:
-            try:
-                work()
-            except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-                return partial(written.set_exception, error)
-            return partial(written.set_result, None)
-
-        if not self._bulkhead.run(run, lambda tell: tell()):
-            raise self._busy(f"{self._bulkhead.size} calls of it are under way").fault.error()
-        seconds = context.remaining()
-        try:
-            written.result(seconds)
-        except TimeoutError as error:
-            # It came in this moment, or the provider raised that itself.
-            if written.done():
-                return written.result()
-            sentence = f"provider {self.name} has not taken the value within {round(seconds, 3):g} s"
-            raise GatewayTimeoutError(f"{sentence}; it may still do so") from error
 
     def _asking(self, trace: Trace) -> _Asking:
         read, request = trace.read, trace.request
@@ -340,29 +317,9 @@ class Instance:
             self._cache.put(asking.key, outcome, policy.cache, characters=length)
         seconds = _last_seconds(policy)
         if seconds and isinstance(outcome, Answer):
-            good = self._fresh(outcome, read, policy)
+            good = fresh(outcome, policy, read, self.name, self._clock.now)
             if isinstance(good, Answer):
                 self._last.put(asking.key, good, seconds, characters=length)
-
-    def _fresh(self, answer: Answer, read: Read, policy: PolicySettings) -> Answer | Missing:
-        """Leave out the samples that are too old."""
-        if answer.oldest is None:
-            return Missing(MissingReason.NO_SAMPLE, f"provider {self.name} has no sample of {read}")
-        if policy.max_age is None:
-            return answer
-        now = self._clock.now()
-        limit = now - timedelta(seconds=policy.max_age)
-        if answer.oldest >= limit:
-            return answer
-        values: Values = tuple(value for value in answer.values if value.timestamp >= limit)
-        if values:
-            return Answer(values, min(value.timestamp for value in values), answer.at)
-        age = Duration(round((now - max(value.timestamp for value in answer.values)).total_seconds()))
-        return Missing(
-            MissingReason.TOO_OLD,
-            f"provider {self.name} has only old samples of {read}: the newest is {age} old,"
-            f" and at most {Duration(policy.max_age)} is allowed",
-        )
 
 
 def _failure(outcome: Outcome) -> str:

@@ -78,7 +78,7 @@ class Requests:
                 error,
                 exc_info=None if gone else error,
             )
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - an application that fails, or exits, harms no other
+        except BaseException as error:  # noqa: BLE001 - whatever the application raises harms no other connection
             self._refuse(request, conn, error)
         else:
             if keep:
@@ -119,7 +119,7 @@ class Requests:
                     parts.close()
         except OSError:
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             if response.headers_sent:
                 self._log.exception("a request from %s failed after its response had begun", conn.host)
                 raise _CutResponseError("the response is cut") from error
