@@ -15,7 +15,7 @@ from metrics_apiserver.provider import (
     ServiceUnavailableError,
     StatusError,
 )
-from metrics_apiserver_providers.proxy.transport import Answer
+from metrics_apiserver.provider.http import HTTPAnswer
 
 __all__ = ["MissingPathError", "refusal"]
 
@@ -40,7 +40,7 @@ class MissingPathError(BadGatewayError):
     """No Status says what is not there: most likely the path of an API or version that the server does not have."""
 
 
-def refusal(address: str, answer: Answer) -> StatusError:
+def refusal(address: str, answer: HTTPAnswer) -> StatusError:
     """Make the error of an answer that is not 200; where the other server is, only its cause tells.
 
     What our client did wrong, or what is not there, the other server says in a Status; its own failures, and those of
@@ -68,7 +68,7 @@ def refusal(address: str, answer: Answer) -> StatusError:
     return BadGatewayError(sentence, cause=address)
 
 
-def _message(answer: Answer) -> str:
+def _message(answer: HTTPAnswer) -> str:
     """Return the sentence of a Status of this very code; of anything else, which a stranger may have sent, nothing."""
     try:
         body = orjson.loads(answer.body)

@@ -9,9 +9,9 @@ from http import HTTPStatus
 from logging import Logger
 
 from metrics_apiserver.provider import BadGatewayError, CustomMetricInfo, ExternalMetricInfo, StatusError
+from metrics_apiserver.provider.http import HTTPAnswer
 from metrics_apiserver_providers.proxy.failures import refusal
 from metrics_apiserver_providers.proxy.options import CUSTOM, EXTERNAL
-from metrics_apiserver_providers.proxy.transport import Answer
 from metrics_apiserver_providers.proxy.wire import (
     CUSTOM_GROUP,
     EXTERNAL_GROUP,
@@ -45,7 +45,7 @@ class Listing:
 
     def __init__(
         self,
-        fetch: Callable[[str], Answer],
+        fetch: Callable[[str], HTTPAnswer],
         *,
         address: str,
         apis: Collection[str],

@@ -29,11 +29,10 @@ from metrics_apiserver.provider import (
     ServiceUnavailableError,
     StatusError,
 )
-from metrics_apiserver_providers.proxy.credentials import POD_TOKEN, authorization
+from metrics_apiserver.provider.http import POD_TOKEN, HTTPAnswer, HTTPClient, bearer_token
 from metrics_apiserver_providers.proxy.failures import MissingPathError, refusal
 from metrics_apiserver_providers.proxy.listing import Listing
 from metrics_apiserver_providers.proxy.options import CUSTOM, EXTERNAL, ProxyOptions
-from metrics_apiserver_providers.proxy.transport import Answer, Transport
 from metrics_apiserver_providers.proxy.users import ANONYMOUS, LISTER, user_headers
 from metrics_apiserver_providers.proxy.wire import (
     CUSTOM_GROUP,
@@ -60,7 +59,7 @@ class ProxyProvider(CustomMetricsProvider, ExternalMetricsProvider):
         super().__init__(context, options)
         self.per_user = options["forward_user"]
         self._token_file = _token_file(options)
-        self._transport = Transport(
+        self._client = HTTPClient(
             options["url"],
             server_name=options["server_name"],
             connect_timeout=options["connect_timeout"],
@@ -71,7 +70,7 @@ class ProxyProvider(CustomMetricsProvider, ExternalMetricsProvider):
         )
         self._listing = Listing(
             self._fetch_listing,
-            address=self._transport.address,
+            address=self._client.address,
             apis=options["apis"],
             interval=options["list_interval"],
             logger=context.logger,
@@ -85,7 +84,7 @@ class ProxyProvider(CustomMetricsProvider, ExternalMetricsProvider):
     def stop(self) -> None:
         """Stop that, and close the connections."""
         self._listing.stop()
-        self._transport.close()
+        self._client.close()
 
     def list_all_metrics(self) -> Iterable[CustomMetricInfo]:
         """Name what the other server listed last."""
@@ -167,20 +166,17 @@ class ProxyProvider(CustomMetricsProvider, ExternalMetricsProvider):
         return fitting
 
     def _ask(self, ctx: RequestContext, target: str) -> bytes:
-        if self.per_user:
-            headers = user_headers(ctx.user or ANONYMOUS)
-        else:
-            headers = HTTPHeaderDict(authorization(self._token_file))
+        headers = user_headers(ctx.user or ANONYMOUS) if self.per_user else _authorization(self._token_file)
         headers.update({**_HEADERS, "Audit-ID": ctx.audit_id})
-        answer = self._transport.get(target, headers, timeout=ctx.remaining())
+        answer = self._client.get(target, headers, timeout=ctx.remaining())
         if answer.status != HTTPStatus.OK:
-            raise refusal(self._transport.address, answer)
+            raise refusal(self._client.address, answer)
         return answer.body
 
-    def _fetch_listing(self, path: str) -> Answer:
-        headers = user_headers(LISTER) if self.per_user else HTTPHeaderDict(authorization(self._token_file))
+    def _fetch_listing(self, path: str) -> HTTPAnswer:
+        headers = user_headers(LISTER) if self.per_user else _authorization(self._token_file)
         headers.update(_HEADERS)
-        return self._transport.get(path, headers, timeout=_LISTING_SECONDS)
+        return self._client.get(path, headers, timeout=_LISTING_SECONDS)
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
@@ -190,7 +186,7 @@ class ProxyProvider(CustomMetricsProvider, ExternalMetricsProvider):
             yield
         except WireError as error:
             sentence = f"provider {name}: the other server answers what cannot be read: {error}"
-            raise BadGatewayError(sentence, cause=self._transport.address) from error
+            raise BadGatewayError(sentence, cause=self._client.address) from error
         except (BadGatewayError, GatewayTimeoutError, ServiceUnavailableError) as error:
             raise type(error)(f"provider {name}: {error.message}", cause=error.cause) from error
 
@@ -219,3 +215,8 @@ def _query(selectors: Mapping[str, Selector]) -> str:
     """Return the query with those selectors that select something."""
     given = {name: str(selector) for name, selector in selectors.items() if not selector.empty}
     return f"?{urlencode(given)}" if given else ""
+
+
+def _authorization(token_file: str | None) -> HTTPHeaderDict:
+    """Return the header field with the token; none without a file. Raises ServiceUnavailableError."""
+    return HTTPHeaderDict({"Authorization": f"Bearer {bearer_token(token_file)}"} if token_file else {})

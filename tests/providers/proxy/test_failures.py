@@ -21,7 +21,7 @@ from metrics_apiserver.provider import (
     ServiceUnavailableError,
     StatusError,
 )
-from metrics_apiserver_providers.proxy import ProxyProvider, transport
+from metrics_apiserver_providers.proxy import ProxyProvider
 from tests.providers.proxy.conftest import MakeProxy, read_context
 from tests.providers.proxy.other import Answer, OtherServer, Request, custom_list, external_list, reply, status
 
@@ -225,7 +225,7 @@ def test_huge_answer_is_read_up_to_the_bound(
     packed: bool, proxy: ProxyProvider, other: OtherServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bound is of what is unpacked: a small answer may become a huge one."""
-    monkeypatch.setattr(transport, "MOST_BYTES", 1024 * 1024)
+    monkeypatch.setattr(proxy._client, "most_bytes", 1024 * 1024)
     content = b" " * (1024 * 1024 + 1)
     other.answer = reply(200, content, packed=packed)
     with pytest.raises(BadGatewayError, check=lambda error: error.cause.endswith("it has more than 1 MiB")):
@@ -250,7 +250,7 @@ def test_what_is_beside_the_body_is_bounded_too(
     content: bytes, proxy: ProxyProvider, other: OtherServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It counts as the body does, and is read no further."""
-    monkeypatch.setattr(transport, "MOST_BYTES", 1024 * 1024)
+    monkeypatch.setattr(proxy._client, "most_bytes", 1024 * 1024)
     other.answer = raw(content)
     with pytest.raises(BadGatewayError, match="broke off its answer"):
         read(proxy)

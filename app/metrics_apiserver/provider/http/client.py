@@ -1,4 +1,4 @@
-"""One GET of the other server: an answer that came in time and in bounds, or one exception with a sentence."""
+"""A request to another server: an answer that came in time and in bounds, or one exception with a sentence."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from urllib3.exceptions import ConnectTimeoutError, DecodeError, HTTPError, NewC
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 from urllib3.util import parse_url
 
-from metrics_apiserver.provider import BadGatewayError, GatewayTimeoutError, ServiceUnavailableError
-from metrics_apiserver.provider.http import AnswerTooLargeError, BoundedHTTPSConnection, read_body
-from metrics_apiserver_providers.proxy.credentials import TLSFiles
+from metrics_apiserver.bounded_http import AnswerTooLargeError, BoundedConnection, BoundedHTTPSConnection, read_body
+from metrics_apiserver.errors import BadGatewayError, GatewayTimeoutError, ServiceUnavailableError
+from metrics_apiserver.provider.http.credentials import TLSFiles
 
-__all__ = ["MOST_BYTES", "Answer", "Transport"]
+__all__ = ["HTTPAnswer", "HTTPClient"]
 
 # Of an answer, unpacked.
-MOST_BYTES = 32 * 1024 * 1024
+_MOST_BYTES = 32 * 1024 * 1024
 # How many idle connections are kept: more reads than these at once open and close their own.
 _CONNECTIONS = 32
 _CAUSE_LENGTH = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HTTPAnswer:
     """The status and the body, whole and unpacked."""
 
     status: int
@@ -43,28 +43,28 @@ class _StaleConnectionError(ConnectionError):
     """A kept connection had been closed: the server has not answered on it, and may be asked on another."""
 
 
-class _Connection(BoundedHTTPSConnection):
-    """Knows whether it was kept."""
+class _NoticesStaleness:
+    """What a connection does to know whether it was kept."""
 
     _answered = False
 
     def connect(self) -> None:
         self._answered = False
-        super().connect()
+        super().connect()  # type: ignore[misc]  # of the connection that this is mixed into
 
     def request(self, *args: Any, **keywords: Any) -> None:
         with self._noticing_staleness():
-            super().request(*args, **keywords)
+            super().request(*args, **keywords)  # type: ignore[misc]
 
     def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
+        sock: socket.socket = super()._new_conn()  # type: ignore[misc]
         # TLS has the same time again, as `connectTimeout` says.
-        self.timeout = self.timeout
+        self.timeout: Any = self.timeout
         return sock
 
     def getresponse(self) -> Any:
         with self._noticing_staleness():
-            response = super().getresponse()
+            response = super().getresponse()  # type: ignore[misc]
         self._answered = True
         return response
 
@@ -78,111 +78,153 @@ class _Connection(BoundedHTTPSConnection):
             raise
 
 
-class _Pool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _Connection
+class _PlainConnection(_NoticesStaleness, BoundedConnection):
+    pass
 
 
-class Transport:
-    """Connections to one server, verified always, and new ones once the CA or the client certificate is another."""
+class _TLSConnection(_NoticesStaleness, BoundedHTTPSConnection):
+    pass
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _TLSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+
+
+_Pool = urllib3.HTTPConnectionPool
+
+
+class HTTPClient:
+    """Asks one server, on connections that are kept; TLS is verified always.
+
+    `url` names the server and, where everything is below one, a path (`prefix`) and a query (`query`), which the caller
+    puts into its targets. New connections are made once the CA or the client certificate is another. Sentences call the
+    server `what`; where it is, only their causes tell.
+    """
 
     def __init__(
         self,
         url: str,
         *,
-        server_name: str | None,
-        connect_timeout: float,
-        ca_file: str | None,
-        cert_file: str | None,
-        key_file: str | None,
         logger: logging.Logger,
+        server_name: str | None = None,
+        connect_timeout: float = 1.0,
+        ca_file: str | None = None,
+        cert_file: str | None = None,
+        key_file: str | None = None,
+        what: str = "the other server",
+        most_bytes: int = _MOST_BYTES,
     ) -> None:
+        """Connect to nobody yet. `connect_timeout` is in seconds; `most_bytes` bounds an answer, unpacked."""
         parsed = parse_url(url)
         assert parsed.host is not None
-        self._host, self._port = parsed.host, parsed.port or 443
+        self._tls = parsed.scheme != "http"
+        self._host, self._port = parsed.host, parsed.port or (443 if self._tls else 80)
+        self.prefix = (parsed.path or "").rstrip("/")
+        self.query = parsed.query or ""
+        self.most_bytes = most_bytes
         self._server_name = server_name
         self._connect_timeout = connect_timeout
         self._files = TLSFiles(ca_file=ca_file, cert_file=cert_file, key_file=key_file, logger=logger)
+        self._what = what
         self._lock = threading.Lock()
-        self._pool: tuple[ssl.SSLContext, _Pool] | None = None
-        self.address = f"https://{self._host}:{self._port}"
+        self._pool: tuple[ssl.SSLContext | None, _Pool] | None = None
+        self.address = f"{'https' if self._tls else 'http'}://{self._host}:{self._port}"
 
     def close(self) -> None:
         """Close the idle connections; those in use are closed after their answer."""
         with self._lock:
             self._pool = None
 
-    def get(self, target: str, headers: Mapping[str, str], *, timeout: float) -> Answer:
-        """GET a path with its query; `timeout` is for all of it, from connecting to the last byte.
+    def get(self, target: str, headers: Mapping[str, str], *, timeout: float) -> HTTPAnswer:
+        """GET a path with its query. Raises as `request` does."""
+        return self.request("GET", target, headers, timeout=timeout)
 
+    def request(
+        self, method: str, target: str, headers: Mapping[str, str], *, timeout: float, body: bytes | None = None
+    ) -> HTTPAnswer:
+        """Ask for a path with its query; `timeout` is for all of it, from connecting to the last byte, in seconds.
+
+        A request that met a kept connection which the server had closed is sent once more: send none whose effect
+        must not happen twice. Redirects are answers, since following one would carry the credentials elsewhere.
         Raises ServiceUnavailableError where there is no connection, GatewayTimeoutError, or BadGatewayError.
         """
         deadline = time.monotonic() + timeout
+        what = self._what
         try:
             try:
-                return self._get(target, headers, deadline)
+                return self._request(method, target, headers, body, deadline)
             except ProtocolError as error:
                 if not isinstance(error.args[-1], _StaleConnectionError):
                     raise
                 # Others that were kept are as old as this one.
                 self.close()
-                return self._get(target, headers, deadline)
+                return self._request(method, target, headers, body, deadline)
         except (NewConnectionError, SSLError) as error:
-            cause = f"{self.address}: {_cause(error)}"
-            raise ServiceUnavailableError("the other server cannot be reached", cause=cause) from error
+            raise ServiceUnavailableError(f"{what} cannot be reached", cause=self._caused(_cause(error))) from error
         except ConnectTimeoutError as error:
-            cause = f"{self.address}: no connection in time"
-            raise ServiceUnavailableError("the other server cannot be reached", cause=cause) from error
+            cause = self._caused("no connection in time")
+            raise ServiceUnavailableError(f"{what} cannot be reached", cause=cause) from error
         except (HTTPTimeoutError, TimeoutError) as error:
-            raise GatewayTimeoutError("the other server did not answer in time", cause=self.address) from error
+            raise GatewayTimeoutError(f"{what} did not answer in time", cause=self.address) from error
         except (HTTPError, OSError) as error:
-            cause = f"{self.address}: {_cause(error)}"
-            raise BadGatewayError("the other server broke off its answer", cause=cause) from error
+            raise BadGatewayError(f"{what} broke off its answer", cause=self._caused(_cause(error))) from error
         except ValueError:
             # http.client quotes the header field that it refuses, and that may be the token: nothing is chained.
             raise BadGatewayError("a header field of the request cannot be sent") from None
 
-    def _get(self, target: str, headers: Mapping[str, str], deadline: float) -> Answer:
+    def _caused(self, cause: str) -> str:
+        return f"{self.address}: {cause}"
+
+    def _request(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, deadline: float
+    ) -> HTTPAnswer:
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
         response = self._current_pool().urlopen(
-            "GET",
+            method,
             target,
+            body=body,
             headers=headers,
             timeout=urllib3.Timeout(total=left, connect=self._connect_timeout),
-            # A redirect would carry the credentials elsewhere.
             redirect=False,
             retries=False,
             preload_content=False,
         )
         try:
-            body = read_body(response, most=MOST_BYTES, decode=True)
+            content = read_body(response, most=self.most_bytes, decode=True)
         except AnswerTooLargeError:
             response.close()
-            raise ProtocolError(f"it has more than {MOST_BYTES // 2**20} MiB") from None
+            raise ProtocolError(f"it has more than {self.most_bytes // 2**20} MiB") from None
         except BaseException:
             # Half an answer is still on that connection.
             response.close()
             raise
         response.release_conn()
-        return Answer(response.status, bytes(body))
+        return HTTPAnswer(response.status, bytes(content))
 
     def _current_pool(self) -> _Pool:
-        context = self._files.context()
+        context = self._files.context() if self._tls else None
         with self._lock:
             if self._pool is None or self._pool[0] is not context:
                 # The old one closes what is idle when its last request is over and nobody holds it.
                 self._pool = context, self._make_pool(context)
             return self._pool[1]
 
-    def _make_pool(self, context: ssl.SSLContext) -> _Pool:
-        return _Pool(
+    def _make_pool(self, context: ssl.SSLContext | None) -> _Pool:
+        if context is None:
+            return _PlainPool(self._host, self._port, maxsize=_CONNECTIONS)
+        return _TLSPool(
             self._host, self._port, maxsize=_CONNECTIONS, ssl_context=context, server_hostname=self._server_name
         )
 
 
 def _cause(error: BaseException) -> str:
-    """Say what happened, without the objects that urllib3 wraps it in, and without what the server may have sent."""
+    """Return what happened, without the objects that urllib3 wraps it in, and without what the server may have sent."""
     if isinstance(error, NewConnectionError):
         error = error.__cause__ or error
     while error.args and isinstance(error.args[-1], Exception):

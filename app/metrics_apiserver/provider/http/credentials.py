@@ -1,4 +1,4 @@
-"""Whom we trust and who we are: files that are read again when they change."""
+"""Whom a client trusts, and who it is: files that are read again when they change."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from metrics_apiserver.provider import ServiceUnavailableError
+from metrics_apiserver.errors import ServiceUnavailableError
 
-__all__ = ["POD_TOKEN", "TLSFiles", "authorization"]
+__all__ = ["POD_TOKEN", "TLSFiles", "bearer_token"]
 
 _UNUSABLE = "its TLS files cannot be used"
+# Where a pod finds its own.
 POD_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 # Of each file; a swapped mount is another file behind the same path.
@@ -78,10 +79,8 @@ class TLSFiles:
         return tuple(_stat(path) for path in (self._ca_file, self._cert_file, self._key_file))
 
 
-def authorization(token_file: str | None) -> dict[str, str]:
-    """Return the header with the token as the file has it now; none without a file. Raises ServiceUnavailableError."""
-    if not token_file:
-        return {}
+def bearer_token(token_file: str) -> str:
+    """Return the token that a file has now, without the white space around it. Raises ServiceUnavailableError."""
     try:
         token = Path(token_file).read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:
@@ -90,7 +89,7 @@ def authorization(token_file: str | None) -> dict[str, str]:
         raise ServiceUnavailableError("its token cannot be read", cause=f"{token_file}: {cause}") from None
     if not token or not token.isprintable() or " " in token:
         raise ServiceUnavailableError("its token cannot be sent", cause=f"{token_file} does not hold one")
-    return {"Authorization": f"Bearer {token}"}
+    return token
 
 
 def _stat(path: Any) -> tuple[int, int, int] | None:
