@@ -27,6 +27,7 @@ from metrics_apiserver.model.quantity import NotFiniteError, Quantity, QuantityE
 from metrics_apiserver.model.resources import GroupResource, NamespacedName, ObjectReference, RESTMapping
 from metrics_apiserver.model.selectors import Selector, SelectorError
 from metrics_apiserver.model.users import UserInfo
+from metrics_apiserver.provider.children import Child, ChildOptions
 from metrics_apiserver.provider.context import ObjectLister, ProviderContext, RequestContext, RESTMapper
 from metrics_apiserver.provider.fields import DurationField, QuantityField
 from metrics_apiserver.provider.helpers import list_object_names, metric_value, reference_for, resource_for
@@ -41,6 +42,8 @@ from metrics_apiserver.provider.interfaces import (
 __all__ = [
     "BadGatewayError",
     "BadRequestError",
+    "Child",
+    "ChildOptions",
     "Clock",
     "CustomMetricInfo",
     "CustomMetricsProvider",

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from metrics_apiserver.provider import (
+    Child,
     CustomMetricInfo,
     CustomMetricsProvider,
     ExternalMetricInfo,
@@ -24,7 +25,7 @@ from metrics_apiserver.provider import (
     Selector,
 )
 from metrics_apiserver_providers.shadow.comparison import Outcome, by_key, compare
-from metrics_apiserver_providers.shadow.options import Part, ShadowOptions
+from metrics_apiserver_providers.shadow.options import ShadowOptions
 from metrics_apiserver_providers.shadow.report import Report
 from metrics_apiserver_providers.shadow.workers import Workers
 
@@ -44,9 +45,11 @@ class ShadowProvider(CustomMetricsProvider, ExternalMetricsProvider):
 
     def __init__(self, context: ProviderContext, options: Mapping[str, Any]) -> None:
         super().__init__(context, options)
-        self._first = self._part("first")
+        first: Child = options["first"]
+        second: Child = options["second"]
+        self._first = first.make(context, "first")
         try:
-            self._second = self._part("second")
+            self._second = second.make(context, "second")
         except BaseException:
             # Nobody else knows of it.
             self._stop_part(self._first, "first")
@@ -75,6 +78,10 @@ class ShadowProvider(CustomMetricsProvider, ExternalMetricsProvider):
             self._first.stop()
         finally:
             self._stop_second()
+
+    def series_count(self, info: CustomMetricInfo | ExternalMetricInfo, namespace: str) -> int | None:
+        """Return None: the first may be anybody's, and our name is no reason to ask it on the worker's loop."""
+        return None
 
     def list_all_metrics(self) -> Iterable[CustomMetricInfo]:
         """Name what the first lists."""
@@ -124,12 +131,6 @@ class ShadowProvider(CustomMetricsProvider, ExternalMetricsProvider):
             return provider.get_external_metric(ctx, namespace, metric_selector, info)
 
         return self._shadowed(f"{info.metric} in {namespace}", ask, ctx)
-
-    def _part(self, which: str) -> Provider:
-        part: Part = self.options[which]
-        logger = self.context.logger.getChild(which)
-        context = dataclasses.replace(self.context, name=f"{self.context.name}-{which}", logger=logger)
-        return part.provider_class(context, part.options)
 
     def _shadowed(self, what: str, ask: Callable[[Provider, RequestContext], _Answer], ctx: RequestContext) -> _Answer:
         """Ask the first, and have the second asked and compared by somebody else."""

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from metrics_apiserver.provider import Provider, ProviderContext
+from metrics_apiserver.provider import Child, Provider, ProviderContext
 from metrics_apiserver_providers.shadow import ShadowProvider
-from metrics_apiserver_providers.shadow.options import Part
 from tests.controlplane.waiting import wait_until
 from tests.fakes import FakeClock, TableProvider, provider_context
 
@@ -81,7 +80,7 @@ def _make_shadow(context: ProviderContext) -> Iterator[MakeShadow]:
         shadow.stop()
 
 
-def _part(provider: Provider) -> Part:
+def _part(provider: Provider) -> Child:
     """A part whose class gives this very provider."""
 
     class Given(type(provider)):  # type: ignore[misc]
@@ -91,7 +90,7 @@ def _part(provider: Provider) -> Part:
         def __init__(self, *_: Any) -> None:
             """Take nothing: the provider is there already."""
 
-    return Part(Given, {})
+    return Child(Given, {})
 
 
 def counts(registry: CollectorRegistry, provider: str = "migration") -> Mapping[str, float]:
