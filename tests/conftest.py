@@ -37,6 +37,7 @@ SLOW = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by its folder or file, and say which run in one process, in their order."""
     for item in items:
