@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # What starts real servers is one group, and runs in its order beside all else (tests/conftest.py).
-SIDE_BY_SIDE := --numprocesses=auto --maxprocesses=4 --dist=loadgroup
+SIDE_BY_SIDE := --numprocesses=auto --maxprocesses=4 --dist=loadscope
 
 .PHONY: help setup run test test-fast test-python docs lint format audit controlplane bench bench-smoke clean
 help:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -37,20 +38,31 @@ SLOW = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by its folder or file, and say which run in one process, in their order."""
+    """Mark each test by its folder or file."""
     for item in items:
-        place = item.path.relative_to(HERE).as_posix() + "/"
-        of = {
-            name: place.startswith(tuple(f"{folder}/" for folder in folders))
-            for name, folders in (("controlplane", CONTROL_PLANE), ("live", LIVE), ("slow", SLOW))
-        }
-        for name, belongs in of.items():
-            if belongs:
+        place = item.path.relative_to(HERE).as_posix()
+        for name, folders in (("controlplane", CONTROL_PLANE), ("live", LIVE), ("slow", SLOW)):
+            if is_in(place, folders):
                 item.add_marker(name)
-        alone = of["controlplane"] or of["live"]
-        item.add_marker(pytest.mark.xdist_group("real servers" if alone else place))
+
+
+def is_in(place: str, folders: Iterable[str]) -> bool:
+    """Whether a file of tests is one of these, or in one of these folders."""
+    return f"{place}/".startswith(tuple(f"{folder}/" for folder in folders))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give the tests of a file to one process, and those that start real servers all to the same."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class SideBySide(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            place = nodeid.partition("::")[0].removeprefix(f"{HERE.name}/")
+            return "real servers" if is_in(place, (*CONTROL_PLANE, *LIVE)) else place
+
+    return SideBySide(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

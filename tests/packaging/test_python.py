@@ -16,7 +16,7 @@ from tests.packaging.interpreters import claimed, newest
 from tests.packaging.pages import ROOT
 
 # Processes and deadlines of real seconds, which are the same whatever runs them.
-SIDE_BY_SIDE = ("--numprocesses=2", "--dist=loadgroup")
+SIDE_BY_SIDE = ("--numprocesses=2", "--dist=loadscope")
 WITH_SOCKETS = (
     *("controlplane", "fuzz", "k8s", "kube", "live", "packaging", "reloading", "serving"),
     *("providers/proxy", "providers/shadow", "testing"),
@@ -46,7 +46,7 @@ def test_tests_pass_on_the_newest_python(walked: Walked, wheel: Path) -> None:
             "-p",
             "no:cacheprovider",
             "--numprocesses=2",
-            "--dist=loadgroup",
+            "--dist=loadscope",
             *ignored,
         ],
         cwd=ROOT,
