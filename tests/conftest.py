@@ -38,6 +38,16 @@ SLOW = (
 )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marks here, where they are set: a test that runs pytest itself has a configuration of its own."""
+    for mark in (
+        "controlplane: needs the programs of the control plane",
+        "live: starts servers in processes of their own",
+        "slow: takes seconds",
+    ):
+        config.addinivalue_line("markers", mark)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by its folder or file."""
     for item in items:
