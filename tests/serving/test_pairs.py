@@ -110,7 +110,7 @@ def test_a_bad_pair_is_refused_in_one_sentence(
 
 
 def test_a_swap_between_the_two_files_mixes_nothing(tmp_path: Path) -> None:
-    """The folders of a Secret are swapped and removed all the time; what is read is always one of the pairs."""
+    """The folders of a Secret are swapped and removed all the time; what is read is one of the pairs, or nothing."""
     secret = Secret(tmp_path)
     pairs = [AUTHORITY.issue(name) for name in ("one", "other")]
     secret.put(pairs[0])
@@ -130,4 +130,7 @@ def test_a_swap_between_the_two_files_mixes_nothing(tmp_path: Path) -> None:
         stop.set()
         thread.join()
     expected = {(pair.certificate_pem, pair.key_pem) for pair in pairs}
-    assert {(contents.cert, contents.key) for contents in found} == expected
+    found.append(read_contents(*secret.files))
+    assert (found[-1].cert, found[-1].key) in expected, "nothing is swapped any more"
+    assert {(contents.cert, contents.key) for contents in found} <= expected | {(None, None)}
+    assert all(contents.problems for contents in found if contents.cert is None)

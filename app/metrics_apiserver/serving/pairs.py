@@ -85,6 +85,9 @@ def read_contents(cert_file: Path, key_file: Path) -> Contents:
         key, key_problem = _read(resolved[1])
         if (os.path.realpath(cert_file), os.path.realpath(key_file)) == resolved:
             break
+    else:
+        cert = key = None
+        cert_problem = key_problem = "it is replaced faster than it can be read"
     problems = ((_cert_flag(cert_file), cert_problem), (_key_flag(key_file), key_problem))
     return Contents(cert_file, key_file, cert, key, tuple(f"{flag}: {text}" for flag, text in problems if text))
 
