@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from marshmallow import ValidationError, fields
-from prometheus_client import generate_latest
+from prometheus_client import Metric, generate_latest
+from prometheus_client.registry import Collector
 
 from metrics_apiserver.provider import Child, ChildOptions, ExternalMetricsProvider, Options, ProviderContext
 from metrics_apiserver_providers.constant import ConstantProvider
@@ -52,6 +57,86 @@ def test_what_cannot_be_a_child_is_refused_with_its_holders_options(
     with pytest.raises(ValidationError) as caught:
         ChildOptions().load(options)
     assert words in str(caught.value.messages[place])
+
+
+CODE = """
+from abc import abstractmethod
+from metrics_apiserver.provider import ExternalMetricsProvider
+
+
+class Abstract(ExternalMetricsProvider):
+    @abstractmethod
+    def more(self): ...
+
+
+class WithoutOptions(ExternalMetricsProvider):
+    Options = dict
+    def get_external_metric(self, *_): ...
+
+
+def function(): ...
+"""
+ENTRY_POINTS = """[metrics_apiserver.providers]
+child-abstract = children_test_providers:Abstract
+child-without-options = children_test_providers:WithoutOptions
+child-function = children_test_providers:function
+child-leaving = children_test_leaving:Provider
+child-nowhere = children_test_nowhere:Provider
+"""
+
+
+@pytest.fixture(name="others")
+def _others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Another distribution with kinds of provider that cannot be held."""
+    metadata = tmp_path / "children_test-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: children-test\nVersion: 1.0\n", encoding="utf-8")
+    (metadata / "entry_points.txt").write_text(ENTRY_POINTS, encoding="utf-8")
+    (tmp_path / "children_test_providers.py").write_text(CODE, encoding="utf-8")
+    (tmp_path / "children_test_leaving.py").write_text("raise SystemExit('no licence')", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    sys.modules.pop("children_test_providers", None)
+
+
+@pytest.mark.usefixtures("others")
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        pytest.param("child-abstract", "is incomplete: it does not have get_external_metric, more", id="abstract"),
+        pytest.param("child-without-options", "Options that are not a marshmallow schema", id="no schema"),
+        pytest.param("child-function", "is not a provider", id="a function"),
+        pytest.param("child-leaving", "cannot be imported: no licence", id="an import that ends the process"),
+        pytest.param("child-nowhere", "cannot be imported: No module named", id="a module that is not there"),
+    ],
+)
+def test_a_class_that_cannot_be_a_child_is_a_sentence_and_ends_nothing(kind: str, words: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        ChildOptions().load({"kind": kind})
+    assert f"the kind {kind} " in str(caught.value.messages["kind"])
+    assert words in str(caught.value.messages["kind"])
+
+
+def test_a_child_whose_collector_fails_hides_no_metric_of_its_holder(caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(Collector):
+        def describe(self) -> list[Metric]:
+            return []
+
+        def collect(self) -> Iterator[Metric]:
+            raise RuntimeError("broken")
+
+    class WithFailing(Counting):
+        def __init__(self, context: ProviderContext, options: Any) -> None:
+            super().__init__(context, options)
+            context.metrics_registry.register(Failing())
+
+    context = provider_context()
+    Child(Counting, {"number": 3}).make(context, "first")
+    with caplog.at_level(logging.ERROR):
+        Child(WithFailing, {"number": 4}).make(context, "second")
+        text = generate_latest(context.metrics_registry).decode()
+    assert f'asked_total{{provider="{context.name}-first"}} 3.0' in text
+    assert f"{context.name}-second: its metrics could not be collected" in caplog.text
 
 
 def test_two_children_count_the_same_and_are_told_apart() -> None:

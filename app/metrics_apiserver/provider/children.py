@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import logging
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple
@@ -35,7 +37,7 @@ class Child(NamedTuple):
         name, registry = f"{context.name}-{which}", CollectorRegistry()
         own = dataclasses.replace(context, name=name, logger=context.logger.getChild(which), metrics_registry=registry)
         made = self.provider_class(own, self.options)
-        context.metrics_registry.register(_ChildMetrics(name, registry))
+        context.metrics_registry.register(_ChildMetrics(name, registry, own.logger))
         return made
 
 
@@ -57,17 +59,24 @@ class ChildOptions(Schema):
 class _ChildMetrics(Collector):
     """A child's metrics among those of its holder."""
 
-    def __init__(self, name: str, registry: CollectorRegistry) -> None:
+    def __init__(self, name: str, registry: CollectorRegistry, logger: logging.Logger) -> None:
         self._name = name
         self._registry = registry
+        self._logger = logger
 
     def describe(self) -> list[Metric]:
         """Name none: two children may have the same."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Return the metrics, with the child's name as the provider's."""
-        for metric in self._registry.collect():
+        """Return the metrics, with the child's name as the provider's; none where the child's own collector fails."""
+        try:
+            collected = list(self._registry.collect())
+        except Exception:
+            # Those of its holder are shown all the same.
+            self._logger.exception("%s: its metrics could not be collected", self._name)
+            return
+        for metric in collected:
             metric.samples = [
                 sample._replace(labels={"provider": self._name, **sample.labels}) for sample in metric.samples
             ]
@@ -81,11 +90,16 @@ def _find_class(kind: str) -> type[Provider]:
         raise ValidationError(problem, "kind")
     try:
         provider_class = found[0].load()
-    except Exception as error:
+    # SystemExit too: the master reads the options, and would end without a sentence.
+    except (Exception, SystemExit) as error:
         raise ValidationError(f"the kind {kind} cannot be imported: {error}", "kind") from error
     if not (
-        isinstance(provider_class, type)
-        and issubclass(provider_class, (CustomMetricsProvider, ExternalMetricsProvider))
+        inspect.isclass(provider_class) and issubclass(provider_class, (CustomMetricsProvider, ExternalMetricsProvider))
     ):
         raise ValidationError(f"the kind {kind} is not a provider", "kind")
+    if missing := sorted(getattr(provider_class, "__abstractmethods__", ())):
+        raise ValidationError(f"the kind {kind} is incomplete: it does not have {', '.join(missing)}", "kind")
+    options: Any = provider_class.Options
+    if not (inspect.isclass(options) and issubclass(options, Schema)):
+        raise ValidationError(f"the kind {kind} has Options that are not a marshmallow schema", "kind")
     return provider_class

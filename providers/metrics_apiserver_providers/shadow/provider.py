@@ -54,7 +54,8 @@ class ShadowProvider(CustomMetricsProvider, ExternalMetricsProvider):
             # Nobody else knows of it.
             self._stop_part(self._first, "first")
             raise
-        self.answers_from_memory = self._first.answers_from_memory
+        # Whatever the first says of itself: it may be anybody's, and this one's word is taken for the server's own.
+        self.answers_from_memory = False
         self.per_user = self._first.per_user or self._second.per_user
         self._tolerance = Decimal(str(options["tolerance"]))
         self._workers = Workers(context.name, options["concurrency"], logger=context.logger)

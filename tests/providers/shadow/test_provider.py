@@ -187,14 +187,14 @@ def test_shadows_of_one_server_share_the_counter(make_shadow: MakeShadow, contex
 
 
 def test_listing_and_nature_are_the_firsts(make_shadow: MakeShadow) -> None:
-    """Only whose answers depend on the user counts for both."""
+    """Whose answers depend on the user counts for both; that it answers from memory is believed of neither."""
     first = TableProvider(listing=[PACKETS], external_listing=["queue"])
     second = TableProvider(listing=[info("pods", "other")], external_listing=["other"])
     first.answers_from_memory, second.per_user = True, True
     shadow = make_shadow(first, second)
     assert list(shadow.list_all_metrics()) == [PACKETS]
     assert list(shadow.list_all_external_metrics()) == [ExternalMetricInfo("queue")]
-    assert (shadow.answers_from_memory, shadow.per_user) == (True, True)
+    assert (shadow.answers_from_memory, shadow.per_user) == (False, True)
 
 
 def test_second_that_cannot_start_harms_nobody(
