@@ -12,6 +12,7 @@ import pytest
 from metrics_apiserver import registry
 from metrics_apiserver.registry import ProviderError
 from metrics_apiserver.settings import ProviderSettings
+from tests.distributions import install_providers
 from tests.fakes import provider_context
 
 CODE = """
@@ -37,7 +38,7 @@ class NoOptions(CustomMetricsProvider):
 
 class Unrelated: ...
 """
-ENTRY_POINTS = """[metrics_apiserver.providers]
+ENTRY_POINTS = """\
 whole = registry_test_providers:Whole
 incomplete = registry_test_providers:Incomplete
 failing = registry_test_providers:Failing
@@ -53,10 +54,7 @@ def _install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
     """Install distributions with entry points, as pip lays them out, in a folder of the path."""
 
     def install(name: str, entry_points: str) -> None:
-        metadata = tmp_path / f"{name.replace('-', '_')}-1.2.3.dist-info"
-        metadata.mkdir()
-        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2.3\n", encoding="utf-8")
-        (metadata / "entry_points.txt").write_text(entry_points, encoding="utf-8")
+        install_providers(tmp_path, name, *entry_points.splitlines(), version="1.2.3")
 
     (tmp_path / "registry_test_providers.py").write_text(CODE, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -104,7 +102,7 @@ def test_every_problem_is_told(install: Callable[[str, str], None]) -> None:
 
 def test_kind_installed_twice_names_both_owners(install: Callable[[str, str], None]) -> None:
     """Which of two distributions answers must not depend on the order of a folder."""
-    install("other-providers", "[metrics_apiserver.providers]\nwhole = registry_test_providers:Whole\n")
+    install("other-providers", "whole = registry_test_providers:Whole")
     (problem,) = registry.check([settings("whole", size=1)])
     assert "installed twice, by example-providers 1.2.3 and other-providers 1.2.3" in problem
 

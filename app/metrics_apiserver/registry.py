@@ -7,7 +7,6 @@ A program that runs the server itself offers its own providers beside them (`off
 
 from __future__ import annotations
 
-import inspect
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from marshmallow import Schema, ValidationError
 from prometheus_client import CollectorRegistry
 
 from metrics_apiserver.provider import CustomMetricsProvider, ExternalMetricsProvider, Provider, ProviderContext
+from metrics_apiserver.provider.classes import has_schema, is_provider_class, missing_methods
 from metrics_apiserver.settings import Place, ProviderSettings, flatten_messages, located_messages
 
 __all__ = [
@@ -232,17 +232,14 @@ def _find(settings: ProviderSettings) -> EntryPoint | OfferedProvider:
 
 
 def _check_class(place: str, provider_class: Any) -> None:
-    if not (
-        inspect.isclass(provider_class) and issubclass(provider_class, (CustomMetricsProvider, ExternalMetricsProvider))
-    ):
+    if not is_provider_class(provider_class):
         raise ProviderError(
             f"{place} is no provider: a class that derives from CustomMetricsProvider or ExternalMetricsProvider"
             " is expected"
         )
-    if missing := sorted(getattr(provider_class, "__abstractmethods__", ())):
+    if missing := missing_methods(provider_class):
         raise ProviderError(f"{place} is incomplete: {provider_class.__name__} does not have {', '.join(missing)}")
-    options: Any = provider_class.Options
-    if not (inspect.isclass(options) and issubclass(options, Schema)):
+    if not has_schema(provider_class):
         raise ProviderError(f"{place}: Options of {provider_class.__name__} is no marshmallow schema")
 
 

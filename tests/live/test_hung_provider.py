@@ -6,6 +6,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.distributions import install_providers
 from tests.live.server import LiveServer
 
 API = "/apis/external.metrics.k8s.io/v1beta1/namespaces/default"
@@ -26,12 +27,7 @@ providers:
 
 def test_other_provider_answers_while_one_hangs(tmp_path: Path) -> None:
     """Forty reads at once of the one that hangs are answered 503 or 504, and none of them holds the other up."""
-    metadata = tmp_path / "hung_provider-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: hung-provider\nVersion: 1.0\n", encoding="utf-8")
-    (metadata / "entry_points.txt").write_text(
-        "[metrics_apiserver.providers]\nhung = hung_provider:Hung\n", encoding="utf-8"
-    )
+    install_providers(tmp_path, "hung-provider", "hung = hung_provider:Hung")
     (tmp_path / "hung_provider.py").write_text(PROVIDER, encoding="utf-8")
     (tmp_path / "config.yaml").write_text(CONFIG, encoding="utf-8")
     flag = f"--config={tmp_path / 'config.yaml'}"

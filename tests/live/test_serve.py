@@ -15,6 +15,7 @@ from OpenSSL import SSL
 
 from metrics_apiserver.model.quantity import Quantity
 from tests.controlplane.waiting import wait_until
+from tests.distributions import install_providers
 from tests.live.server import COMMAND, LiveServer, send
 
 API = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/shop/pods"
@@ -87,14 +88,7 @@ def test_wrong_settings_stop_gunicorn_alone_too(tmp_path: Path) -> None:
 
 def test_provider_that_cannot_be_built_ends_with_boot_code_three(tmp_path: Path) -> None:
     """Only the worker can know: the sentence, gunicorn's boot code, and no restart loop."""
-    metadata = tmp_path / "failing_provider-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: failing-provider\nVersion: 1.0\n", encoding="utf-8"
-    )
-    (metadata / "entry_points.txt").write_text(
-        "[metrics_apiserver.providers]\nfailing = failing_provider:Failing\n", encoding="utf-8"
-    )
+    install_providers(tmp_path, "failing-provider", "failing = failing_provider:Failing")
     (tmp_path / "failing_provider.py").write_text(
         "from metrics_apiserver.provider import CustomMetricsProvider\n"
         "class Failing(CustomMetricsProvider):\n"

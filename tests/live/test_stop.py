@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.controlplane.waiting import wait_until
+from tests.distributions import install_providers
 from tests.live.server import LiveServer, send
 
 API = "/apis/external.metrics.k8s.io/v1beta1/namespaces/default"
@@ -47,12 +48,7 @@ class Slow(ExternalMetricsProvider):
 @pytest.fixture(name="start")
 def _start(tmp_path: Path) -> Iterator[Callable[..., LiveServer]]:
     """Start servers with the slow provider, which is installed in the test's folder."""
-    metadata = tmp_path / "slow_provider-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: slow-provider\nVersion: 1.0\n", encoding="utf-8")
-    (metadata / "entry_points.txt").write_text(
-        "[metrics_apiserver.providers]\nslow = slow_provider:Slow\n", encoding="utf-8"
-    )
+    install_providers(tmp_path, "slow-provider", "slow = slow_provider:Slow")
     (tmp_path / "slow_provider.py").write_text(PROVIDER, encoding="utf-8")
     started = []
 

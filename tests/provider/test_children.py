@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from metrics_apiserver.provider import Child, ChildOptions, ExternalMetricsProvider, Options, ProviderContext
 from metrics_apiserver_providers.constant import ConstantProvider
+from tests.distributions import install_providers
 from tests.fakes import provider_context
 
 
@@ -76,7 +77,7 @@ class WithoutOptions(ExternalMetricsProvider):
 
 def function(): ...
 """
-ENTRY_POINTS = """[metrics_apiserver.providers]
+ENTRY_POINTS = """\
 child-abstract = children_test_providers:Abstract
 child-without-options = children_test_providers:WithoutOptions
 child-function = children_test_providers:function
@@ -88,10 +89,7 @@ child-nowhere = children_test_nowhere:Provider
 @pytest.fixture(name="others")
 def _others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Another distribution with kinds of provider that cannot be held."""
-    metadata = tmp_path / "children_test-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: children-test\nVersion: 1.0\n", encoding="utf-8")
-    (metadata / "entry_points.txt").write_text(ENTRY_POINTS, encoding="utf-8")
+    install_providers(tmp_path, "children-test", *ENTRY_POINTS.splitlines())
     (tmp_path / "children_test_providers.py").write_text(CODE, encoding="utf-8")
     (tmp_path / "children_test_leaving.py").write_text("raise SystemExit('no licence')", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import logging
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
@@ -13,8 +12,9 @@ from marshmallow import Schema, ValidationError, fields, post_load
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
 
+from metrics_apiserver.provider.classes import has_schema, is_provider_class, missing_methods
 from metrics_apiserver.provider.context import ProviderContext
-from metrics_apiserver.provider.interfaces import CustomMetricsProvider, ExternalMetricsProvider, Provider
+from metrics_apiserver.provider.interfaces import Provider
 
 __all__ = ["Child", "ChildOptions"]
 
@@ -93,13 +93,10 @@ def _find_class(kind: str) -> type[Provider]:
     # SystemExit too: the master reads the options, and would end without a sentence.
     except (Exception, SystemExit) as error:
         raise ValidationError(f"the kind {kind} cannot be imported: {error}", "kind") from error
-    if not (
-        inspect.isclass(provider_class) and issubclass(provider_class, (CustomMetricsProvider, ExternalMetricsProvider))
-    ):
+    if not is_provider_class(provider_class):
         raise ValidationError(f"the kind {kind} is not a provider", "kind")
-    if missing := sorted(getattr(provider_class, "__abstractmethods__", ())):
+    if missing := missing_methods(provider_class):
         raise ValidationError(f"the kind {kind} is incomplete: it does not have {', '.join(missing)}", "kind")
-    options: Any = provider_class.Options
-    if not (inspect.isclass(options) and issubclass(options, Schema)):
+    if not has_schema(provider_class):
         raise ValidationError(f"the kind {kind} has Options that are not a marshmallow schema", "kind")
     return provider_class

@@ -39,6 +39,8 @@ class ShadowProvider(CustomMetricsProvider, ExternalMetricsProvider):
     """Serves its first provider, asks the second the same, and counts and logs where they differ.
 
     The second is asked on threads of its own, after the first has answered: it can neither delay nor fail a read.
+    It does not say `answers_from_memory`, whatever the first says of itself: that one may be anybody's, and the word of
+    a shipped provider is believed.
     """
 
     Options = ShadowOptions
@@ -54,8 +56,6 @@ class ShadowProvider(CustomMetricsProvider, ExternalMetricsProvider):
             # Nobody else knows of it.
             self._stop_part(self._first, "first")
             raise
-        # Whatever the first says of itself: it may be anybody's, and this one's word is taken for the server's own.
-        self.answers_from_memory = False
         self.per_user = self._first.per_user or self._second.per_user
         self._tolerance = Decimal(str(options["tolerance"]))
         self._workers = Workers(context.name, options["concurrency"], logger=context.logger)
@@ -79,10 +79,6 @@ class ShadowProvider(CustomMetricsProvider, ExternalMetricsProvider):
             self._first.stop()
         finally:
             self._stop_second()
-
-    def series_count(self, info: CustomMetricInfo | ExternalMetricInfo, namespace: str) -> int | None:
-        """Return None: the first may be anybody's, and our name is no reason to ask it on the worker's loop."""
-        return None
 
     def list_all_metrics(self) -> Iterable[CustomMetricInfo]:
         """Name what the first lists."""
