@@ -21,9 +21,9 @@ from werkzeug.test import Client, create_environ
 
 from benchmarks.cluster import NAMESPACE, POD_NAMES, make_pods
 from benchmarks.works import METRIC, WORKS, Work
+from metrics_apiserver.configuration import settings_from
 from metrics_apiserver.factory import create_app
 from metrics_apiserver.server import MetricsServer
-from metrics_apiserver.settings import Settings
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.waiting import wait_until
 
@@ -41,7 +41,7 @@ def main() -> int:
     ):
         make_pods(plane)
         environ = {"METRICS_APISERVER_KUBECONFIG": str(plane.kubeconfig), "METRICS_APISERVER_PROVIDER": "writable"}
-        server = create_app(Settings.from_environ(environ))
+        server = create_app(settings_from(environ))
         server.start()
         try:
             _write_values(server)

@@ -10,9 +10,9 @@ from urllib.parse import unquote
 import pytest
 from werkzeug.test import Client
 
+from metrics_apiserver.configuration import settings_from
 from metrics_apiserver.factory import create_app
 from metrics_apiserver.server import MetricsServer
-from metrics_apiserver.settings import Settings
 from tests.conformance.recorded import CLUSTER_YAML, Answer, write_all
 
 HERE = Path(__file__).parent
@@ -97,7 +97,7 @@ def _make_server() -> Iterator[Callable[..., MetricsServer]]:
 
     def make(**settings: str) -> MetricsServer:
         defaults = {"objects": str(CLUSTER_YAML), "provider": "writable"}
-        server = create_app(Settings.from_environ(environ(**{**defaults, **settings})))
+        server = create_app(settings_from(environ(**{**defaults, **settings})))
         server.start()
         started.append(server)
         return server

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from metrics_apiserver import cli
-from metrics_apiserver.settings import Settings
+from metrics_apiserver.configuration import settings_from
 from tests.conftest import environ
 
 
@@ -67,7 +67,7 @@ def test_what_the_flags_say_is_what_the_server_reads(started: list[dict[str, str
     kubeconfig.touch()
     flags = ("--provider=a", "--authentication-skip-lookup", "--requestheader-allowed-names=a", "--request-timeout=1m")
     cli.main(["serve", f"--kubeconfig={kubeconfig}", *flags])
-    settings = Settings.from_environ(started[0])
+    settings = settings_from(started[0])
     assert settings.authentication.authentication_skip_lookup
     assert settings.authentication.requestheader_allowed_names == ("a",)
     assert settings.serving.request_timeout == 60

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from metrics_apiserver import registry
-from metrics_apiserver.settings import Settings
+from metrics_apiserver.configuration import read
 from tests.configuration_page import PAGE, render
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -28,7 +28,7 @@ def test_configuration_files_of_the_page_are_right(tmp_path: Path) -> None:
     for text in files:
         config = tmp_path / "config.yaml"
         config.write_text(text, encoding="utf-8")
-        settings, problems = Settings.load({"METRICS_APISERVER_CONFIG": str(config)})
+        settings, problems = read({"METRICS_APISERVER_CONFIG": str(config)})
         assert problems + registry.check(settings.providers) == []
 
 

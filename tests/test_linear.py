@@ -25,6 +25,7 @@ from metrics_apiserver.auth.front_proxy import RequestHeaders
 from metrics_apiserver.auth.impersonation import impersonates
 from metrics_apiserver.auth.request_info import request_info
 from metrics_apiserver.blueprints.openapi import _check_accept
+from metrics_apiserver.configuration import settings_from
 from metrics_apiserver.errors import StatusError
 from metrics_apiserver.exchange import audit_id_of
 from metrics_apiserver.factory import create_app
@@ -35,7 +36,6 @@ from metrics_apiserver.model import selectors
 from metrics_apiserver.model.quantity import Quantity
 from metrics_apiserver.serving.heads import plain_get
 from metrics_apiserver.serving.refusals import refusal
-from metrics_apiserver.settings import Settings
 from metrics_apiserver.target import Target, read_target
 from tests.conformance.recorded import CLUSTER_YAML
 from tests.conftest import asker, environ
@@ -305,7 +305,7 @@ def test_time_grows_with_the_length_and_no_faster(function: Function, made: Call
 
 @pytest.fixture(name="ask", scope="module")
 def _ask() -> Iterator[Callable[..., object]]:
-    server = create_app(Settings.from_environ(environ(objects=str(CLUSTER_YAML), provider="writable")))
+    server = create_app(settings_from(environ(objects=str(CLUSTER_YAML), provider="writable")))
     server.start()
     yield asker(Client(server))
     server.stop()

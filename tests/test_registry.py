@@ -91,8 +91,8 @@ def settings(kind: str, **options: Any) -> ProviderSettings:
 def test_problem(install: Callable[[str, str], None], kind: str, options: dict[str, Any], problem: str) -> None:
     """Each problem is a sentence that names the provider."""
     (found,) = registry.check([settings(kind, **options)])
-    assert problem in found
-    assert found.startswith("provider mine")
+    assert problem in found.sentence
+    assert found.sentence.startswith("provider mine")
 
 
 def test_every_problem_is_told(install: Callable[[str, str], None]) -> None:
@@ -104,7 +104,7 @@ def test_kind_installed_twice_names_both_owners(install: Callable[[str, str], No
     """Which of two distributions answers must not depend on the order of a folder."""
     install("other-providers", "whole = registry_test_providers:Whole")
     (problem,) = registry.check([settings("whole", size=1)])
-    assert "installed twice, by example-providers 1.2.3 and other-providers 1.2.3" in problem
+    assert "installed twice, by example-providers 1.2.3 and other-providers 1.2.3" in problem.sentence
 
 
 def test_failing_constructor_is_a_sentence(install: Callable[[str, str], None]) -> None:

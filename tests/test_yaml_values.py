@@ -161,14 +161,14 @@ MEASURE = r"""
 import re, sys
 from pathlib import Path
 from metrics_apiserver.factory import create_app
-from metrics_apiserver.serving import startup
+from metrics_apiserver.configuration import load
 
 def peak():
     # Not getrusage, which begins with the parent's.
     return int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024
 
 before = peak()
-settings, problems = startup.load(dict([sys.argv[1].split("=", 1)]))
+settings, problems = load(dict([sys.argv[1].split("=", 1)]))
 assert not problems, problems
 create_app(settings)
 print(before, peak())

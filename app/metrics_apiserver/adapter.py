@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, packages_distributions
 from importlib.metadata import version as distribution_version
 from typing import Any, NoReturn
@@ -17,6 +18,8 @@ from typing import Any, NoReturn
 from gunicorn.app.base import BaseApplication
 
 from metrics_apiserver import registry
+from metrics_apiserver.configuration import begin, flags, keep, read
+from metrics_apiserver.configuration.sources import Source
 from metrics_apiserver.factory import create_app
 from metrics_apiserver.kube.config import load_client
 from metrics_apiserver.provider import (
@@ -29,9 +32,7 @@ from metrics_apiserver.provider import (
 from metrics_apiserver.provider.functions import Metrics
 from metrics_apiserver.registry import OfferedProvider, ProviderError
 from metrics_apiserver.server import MetricsServer
-from metrics_apiserver.serving import startup
-from metrics_apiserver.settings import ENVIRONMENT_PREFIX, Settings, flags
-from metrics_apiserver.settings.sources import Source
+from metrics_apiserver.settings import ENVIRONMENT_PREFIX
 
 __all__ = ["Adapter", "serve"]
 
@@ -77,7 +78,7 @@ class Adapter:
         Call it in a factory: before `run` the flags are not known. Raises ClusterConfigError.
         """
         # The settings as a whole were checked by `run`.
-        cluster = Settings.load(os.environ)[0].cluster
+        cluster = read(os.environ)[0].cluster
         return None if cluster.standalone else load_client(cluster.kubeconfig).configuration
 
     def run(self, arguments: Sequence[str] | None = None) -> NoReturn:
@@ -162,7 +163,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def load(self) -> MetricsServer:
         """Make the application, in the worker."""
         try:
-            return create_app(startup.load_for_worker(os.environ))
+            return begin(os.environ, partial(create_app, keep=keep))
         except (ProviderError, ValueError) as problem:
             sys.stderr.write(f"{self.prog}: {problem}\n")
             sys.exit(_WORKER_BOOT_ERROR)

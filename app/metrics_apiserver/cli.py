@@ -11,8 +11,9 @@ import sys
 from collections.abc import Sequence
 
 from metrics_apiserver import registry
-from metrics_apiserver.serving import startup
-from metrics_apiserver.settings import ENVIRONMENT_PREFIX, flags
+from metrics_apiserver.configuration import flags, load
+from metrics_apiserver.serving.certificates import load_certificate
+from metrics_apiserver.settings import ENVIRONMENT_PREFIX
 
 __all__ = ["main"]
 
@@ -64,10 +65,10 @@ def _serve(parsed: argparse.Namespace) -> int:
 
 
 def _validate(parsed: argparse.Namespace) -> int:
-    settings, problems = startup.load({**os.environ, **flags.variables(vars(parsed))})
-    problems += startup.load_certificate(settings, make=False)[1]
+    settings, problems = load({**os.environ, **flags.variables(vars(parsed))})
+    problems += load_certificate(settings, make=False)[1]
     if problems:
-        _print("\n".join(problems))
+        _print("\n".join(map(str, problems)))
         return 1
     instances = ", ".join(f"{each.name} ({each.kind})" for each in settings.providers)
     count = "one provider" if len(settings.providers) == 1 else f"{len(settings.providers)} providers"

@@ -36,9 +36,15 @@ logger = logging.getLogger("metrics_apiserver")
 
 
 def create_app(
-    settings: Settings, *, clock: Clock | None = None, cluster: Cluster | StandaloneCluster | None = None
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    cluster: Cluster | StandaloneCluster | None = None,
+    keep: Callable[[bytes], None] = lambda _content: None,
 ) -> MetricsServer:
     """Build the server of these settings, on their cluster unless another is given.
+
+    `keep` gets what the file of --config holds each time it is in use.
 
     Raises ProviderError, or ValueError with a sentence for a bad cluster.
     """
@@ -58,6 +64,7 @@ def create_app(
             delegation=delegation,
             following=following,
             clock=clock,
+            keep=keep,
         )
     except BaseException:
         registry.discard(providers)
@@ -78,6 +85,7 @@ def _server(
     delegation: Delegation | None,
     following: Following,
     clock: Clock,
+    keep: Callable[[bytes], None],
 ) -> MetricsServer:
     """Put the server together; nothing is started."""
     telemetry = Telemetry(CollectorRegistry(), api_versions=[(row.group, row.version) for row in API_VERSIONS])
@@ -114,7 +122,7 @@ def _server(
         cluster=cluster,
         running=running,
         configuration=ConfigurationFile(
-            settings, running.replace, telemetry=telemetry, clock=clock, logger=logger, following=following
+            settings, running.replace, telemetry=telemetry, clock=clock, logger=logger, following=following, keep=keep
         ),
         router=router,
         discovery=discovery,

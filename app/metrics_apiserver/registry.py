@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from metrics_apiserver.provider import CustomMetricsProvider, ExternalMetricsProvider, Provider, ProviderContext
 from metrics_apiserver.provider.classes import has_schema, is_provider_class, missing_methods
-from metrics_apiserver.settings import Place, ProviderSettings, flatten_messages, located_messages
+from metrics_apiserver.settings import Place, Problem, ProviderSettings, flatten_messages, located_messages
 
 __all__ = [
     "DISTRIBUTION",
@@ -52,14 +52,14 @@ class ProviderError(Exception):
 
 
 class OptionsError(ProviderError):
-    """The options do not fit the provider's schema; `problems` has a sentence for each place in them."""
+    """The options do not fit the provider's schema; `problems` has one for each place in them."""
 
     def __init__(self, provider: str, messages: Any) -> None:
         begin, sentences = f"{provider}: the options are wrong", flatten_messages(messages)
         more = f"; and {len(sentences) - _MOST_SENTENCES} more" if len(sentences) > _MOST_SENTENCES else ""
         super().__init__(f"{begin}: {'; '.join(sentences[:_MOST_SENTENCES])}{more}")
         places = [place for place, _ in located_messages(messages)]
-        self.problems = [(place, f"{begin}: {each}") for place, each in zip(places, sentences, strict=True)]
+        self.problems = [Problem(f"{begin}: {each}", place) for place, each in zip(places, sentences, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,23 +124,19 @@ def origin(entry: EntryPoint | OfferedProvider) -> tuple[str, str]:
     return (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
 
 
-def check(
-    providers: Sequence[ProviderSettings], line: Callable[[int, Place], str] = lambda _number, _place: ""
-) -> list[str]:
-    """Return what is wrong with the configured providers: names, classes, options.
-
-    `line` gives the beginning of a sentence about a place of an instance: where it stands in the file.
-    """
-    problems: list[str] = []
+def check(providers: Sequence[ProviderSettings]) -> list[Problem]:
+    """Return what is wrong with the configured providers: names, classes, options."""
+    problems: list[Problem] = []
     for number, each in enumerate(providers):
         if not each.kind:
             continue  # the configuration was refused for this entry already
+        place: Place = ("providers", number)
         try:
             _maker_and_options(each)
         except OptionsError as error:
-            problems += [line(number, ("options", *place)) + sentence for place, sentence in error.problems]
-        except ProviderError as problem:
-            problems.append(line(number, ("kind",)) + str(problem))
+            problems += [Problem(wrong.sentence, (*place, "options", *wrong.place)) for wrong in error.problems]
+        except ProviderError as error:
+            problems.append(Problem(str(error), (*place, "kind")))
     return problems
 
 

@@ -13,10 +13,10 @@ import pytest
 import yaml
 from werkzeug.test import Client, TestResponse
 
+from metrics_apiserver.configuration import settings_from
 from metrics_apiserver.environ import HEADER_PAIRS, PEER_CERTIFICATE
 from metrics_apiserver.factory import create_app
 from metrics_apiserver.server import MetricsServer
-from metrics_apiserver.settings import Settings
 from tests.auth.making import NOBODY, Answer, der, reference_decision, root
 from tests.conftest import environ
 from tests.controlplane.certificates import Certificate
@@ -102,7 +102,7 @@ def write_kubeconfig(cluster: FakeCluster, folder: Path) -> Path:
 def start_server(cluster: FakeCluster, folder: Path, **settings: str) -> MetricsServer:
     """Start a server of a cluster."""
     variables = environ(**{"kubeconfig": str(write_kubeconfig(cluster, folder)), "provider": "writable", **settings})
-    server = create_app(Settings.from_environ(variables))
+    server = create_app(settings_from(variables))
     server.start()
     return server
 

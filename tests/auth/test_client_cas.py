@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from metrics_apiserver.auth.client_cas import ClientCAs
+from metrics_apiserver.configuration import settings_from
 from metrics_apiserver.files import FileFollower
-from metrics_apiserver.settings import AuthenticationSettings, Settings
+from metrics_apiserver.settings import AuthenticationSettings
 from tests.auth.making import der, root
 from tests.conftest import environ
 
@@ -166,7 +167,7 @@ def test_the_flag_of_allowed_names_is_any_only_where_it_is_empty(flag: str, anyb
         kubeconfig=str(file),
         provider="writable",
     )
-    settings = Settings.from_environ(variables)
+    settings = settings_from(variables)
     cas = ClientCAs(settings.authentication, LOGGER)
     cas.read_files()
     assert cas.in_force.headers.allows("anybody") == anybody

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
+from metrics_apiserver.configuration import settings_from
 from metrics_apiserver.factory import create_app
-from metrics_apiserver.settings import Settings
 from tests.conformance import recorded
 from tests.conformance.recorded import Ask
 from tests.conftest import asker, environ
@@ -19,7 +19,7 @@ from tests.conftest import asker, environ
 @pytest.fixture(name="ask", scope="module")
 def _ask() -> Iterator[Ask]:
     """A started server that was written what the reference was written."""
-    server = create_app(Settings.from_environ(environ(objects=str(recorded.CLUSTER_YAML), provider="writable")))
+    server = create_app(settings_from(environ(objects=str(recorded.CLUSTER_YAML), provider="writable")))
     server.start()
     ask = asker(Client(server))
     recorded.write_all(ask)

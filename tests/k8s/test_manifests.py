@@ -17,7 +17,7 @@ from cryptography.x509.verification import PolicyBuilder, Store
 
 from metrics_apiserver import registry
 from metrics_apiserver.cli import main
-from metrics_apiserver.settings import Settings
+from metrics_apiserver.configuration import read, settings_from
 from tests.k8s.checkout import Checkout, find, the
 from tests.packaging.pages import ROOT
 
@@ -118,7 +118,7 @@ def test_configuration_names_providers_that_are_installed(checkout: Checkout, tm
     assert config_map["metadata"]["name"].startswith("metrics-apiserver-config-")
     config = tmp_path / "config.yaml"
     config.write_text(config_map["data"]["config.yaml"], encoding="utf-8")
-    settings, problems = Settings.load({"METRICS_APISERVER_CONFIG": str(config)})
+    settings, problems = read({"METRICS_APISERVER_CONFIG": str(config)})
     assert problems + registry.check(settings.providers) == []
     # One process's memory: two replicas would give two answers.
     assert {provider.kind for provider in settings.providers}.isdisjoint({"writable", "sample"})
@@ -148,7 +148,7 @@ def test_kubelets_variables_are_no_settings(checkout: Checkout, pod: dict[str, A
     """The Service has the name of our variables' prefix; ours asks for no links, others may."""
     name = the(checkout.render("base"), "Service")["metadata"]["name"].upper().replace("-", "_")
     assert pod["enableServiceLinks"] is False
-    Settings.from_environ({f"{name}_{variable}": "tcp://10.0.0.1:443"})
+    settings_from({f"{name}_{variable}": "tcp://10.0.0.1:443"})
 
 
 def test_probes_ask_what_they_mean(container: dict[str, Any]) -> None:

@@ -52,7 +52,7 @@ def test_a_file_without_a_certificate_is_an_error_that_names_it(tmp_path: Path, 
         "--requestheader-client-ca-file": AuthenticationSettings(requestheader_client_ca_file=str(path)),
     }.items():
         sentence = f"{flag}={path}: there is no certificate in PEM in it that can be read"
-        assert authority_problems(settings) == [sentence]
+        assert [str(problem) for problem in authority_problems(settings)] == [sentence]
 
 
 def test_a_file_that_is_not_there_is_an_error_and_the_settings_problem(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from metrics_apiserver.settings import Settings, SettingsError
+from metrics_apiserver.configuration import settings_from
+from metrics_apiserver.settings import SettingsError
 from metrics_apiserver.settings.durations import Duration
 from tests.conftest import environ
 
@@ -16,7 +17,7 @@ from tests.conftest import environ
     [("30s", 30), ("10m", 600), ("1h30m", 5400), ("1.5h", 5400), ("2m0.5s", 120.5), ("1500ms", 1.5), ("24h", 86400)],
 )
 def test_a_duration_is_written_as_in_go(text: str, seconds: float) -> None:
-    assert Settings.from_environ(environ(discovery_interval=text)).cluster.discovery_interval == seconds
+    assert settings_from(environ(discovery_interval=text)).cluster.discovery_interval == seconds
 
 
 @pytest.mark.parametrize(
@@ -24,13 +25,13 @@ def test_a_duration_is_written_as_in_go(text: str, seconds: float) -> None:
 )
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="Not a duration: write it as 30s, 10m or 1h30m"):
-        Settings.from_environ(environ(discovery_interval=text))
+        settings_from(environ(discovery_interval=text))
 
 
 @pytest.mark.parametrize("text", ["0s", "999ms", "8761h", "9" * 400 + "h"])
 def test_an_interval_has_bounds(text: str) -> None:
     with pytest.raises(SettingsError, match="Must be at least 1s and at most 8760h"):
-        Settings.from_environ(environ(discovery_interval=text))
+        settings_from(environ(discovery_interval=text))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_a_number_in_the_file_is_no_duration(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("discoveryInterval: 600")
     with pytest.raises(SettingsError, match=r"config.yaml:1: discoveryInterval=600: Not a duration"):
-        Settings.from_environ(environ(config=str(path)))
+        settings_from(environ(config=str(path)))
 
 
 @pytest.mark.parametrize(
@@ -63,9 +64,9 @@ def test_a_number_in_the_file_is_no_duration(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_is_refused(variables: dict[str, str], problem: str) -> None:
     with pytest.raises(SettingsError, match=problem):
-        Settings.from_environ(variables)
+        settings_from(variables)
 
 
 def test_the_defaults() -> None:
-    cluster = Settings.from_environ({}).cluster
+    cluster = settings_from({}).cluster
     assert (cluster.discovery_interval, cluster.client_qps, cluster.client_burst) == (600, 20, 40)

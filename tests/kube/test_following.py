@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient
 
+from metrics_apiserver.configuration import settings_from
 from metrics_apiserver.factory import create_app
 from metrics_apiserver.kube.authentication_config import AuthenticationConfigMap
 from metrics_apiserver.kube.cache import CachePolicy
 from metrics_apiserver.kube.cluster import Cluster
 from metrics_apiserver.kube.objects import ClusterObjects
 from metrics_apiserver.server import MetricsServer
-from metrics_apiserver.settings import Settings
 from metrics_apiserver.staleness import Following
 from tests.auth.conftest import Reviewing, asker, write_kubeconfig
 from tests.conftest import environ
@@ -199,7 +199,7 @@ def _server(clock: FakeClock, tmp_path: Path) -> Iterator[tuple[MetricsServer, R
     """A server of a small cluster, with a clock that the test moves."""
     cluster = Reviewing()
     variables = environ(kubeconfig=str(write_kubeconfig(cluster, tmp_path)), provider="writable")
-    server = create_app(Settings.from_environ(variables), clock=clock)
+    server = create_app(settings_from(variables), clock=clock)
     server.start()
     yield server, cluster
     server.stop()

@@ -105,8 +105,20 @@ def test_reload_under_load(tmp_path: Path, place: Callable[[Path], tuple[Path, C
         assert "metrics_apiserver_config_last_reload_successful 1.0" in metrics
 
 
-def test_signal_with_a_wrong_file_ends_nothing(tmp_path: Path) -> None:
-    """The worker that takes over finds it, and goes on with what the server was started with, until it is right."""
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(WRONG, id="options that do not fit"),
+        pytest.param("providers: [", id="not YAML"),
+        pytest.param("", id="an empty file"),
+        pytest.param(
+            "providers: [{name: queues, kind: functions, options: {file: nowhere.py}}]",
+            id="a provider that cannot begin",
+        ),
+    ],
+)
+def test_signal_with_a_wrong_file_ends_nothing(tmp_path: Path, wrong: str) -> None:
+    """The worker that takes over finds it, and goes on with what its predecessor took over, until it is right."""
     path, write = plain(tmp_path)
     write(ONE)
     with LiveServer(tmp_path, f"--config={path}", "--request-timeout=1s") as server:
@@ -115,14 +127,16 @@ def test_signal_with_a_wrong_file_ends_nothing(tmp_path: Path) -> None:
             return str(server.ask("GET", READ, {}).json["items"][0]["value"])
 
         assert value() == "1"
-        write(WRONG)
-        wait_until(lambda: "is refused" in server.log(), 20, server.log)
-        server.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "goes on with that of the start" in server.log(), 20, server.log)
-        wait_until(lambda: server.log().count("is refused") == 2, 20, server.log)
-        assert value() == "1"
         write(TWO)
         wait_until(lambda: value() == "2", 20, server.log)
+        write(wrong)
+        wait_until(lambda: "is refused" in server.log(), 20, server.log)
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "goes on with what was taken over last" in server.log(), 20, server.log)
+        wait_until(lambda: server.log().count("is refused") == 2, 20, server.log)
+        assert value() == "2"
+        write(ONE)
+        wait_until(lambda: value() == "1", 20, server.log)
     assert "Traceback" not in server.log()
 
 

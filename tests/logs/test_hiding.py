@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from werkzeug.test import Client
 
 from metrics_apiserver import logs
+from metrics_apiserver.configuration import settings_from
 from metrics_apiserver.factory import create_app
 from metrics_apiserver.logs import hide_secrets, shown_body, shown_headers, shown_target
 from metrics_apiserver.server import MetricsServer
-from metrics_apiserver.settings import Settings
 from tests.conformance.recorded import CLUSTER_YAML
 from tests.conftest import asker, environ
 
@@ -156,7 +156,7 @@ BODIES = {
 
 @pytest.fixture(name="server", scope="module")
 def _server() -> Iterator[MetricsServer]:
-    server = create_app(Settings.from_environ(environ(objects=str(CLUSTER_YAML), provider="writable")))
+    server = create_app(settings_from(environ(objects=str(CLUSTER_YAML), provider="writable")))
     server.start()
     yield server
     server.stop()

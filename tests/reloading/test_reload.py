@@ -15,11 +15,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from werkzeug.test import Client
 
+from metrics_apiserver.configuration import settings_from
 from metrics_apiserver.factory import create_app
 from metrics_apiserver.registry import ProviderError
 from metrics_apiserver.reloading import ConfigurationFile
 from metrics_apiserver.server import MetricsServer
-from metrics_apiserver.settings import ProviderSettings, Settings
+from metrics_apiserver.settings import ProviderSettings
 from metrics_apiserver.staleness import Following
 from metrics_apiserver.telemetry import Telemetry
 from tests.conformance.recorded import CLUSTER_YAML
@@ -50,7 +51,7 @@ class Reloaded:
         self.path = path
         path.write_text(text, encoding="utf-8")
         defaults = {"objects": str(CLUSTER_YAML), "config": str(path), "request_timeout": "1s"}
-        self.server: MetricsServer = create_app(Settings.from_environ(environ(**{**defaults, **settings})))
+        self.server: MetricsServer = create_app(settings_from(environ(**{**defaults, **settings})))
         self.client = Client(self.server)
 
     def write(self, text: str) -> None:
@@ -326,7 +327,7 @@ def test_nothing_is_taken_over_after_the_stop(reload: Callable[..., Reloaded], j
     reloaded.server.stop()
     reloaded.write(TWO)
     reloaded.server.configuration.look()
-    assert reloaded.server.running.replace(Settings.from_environ(environ(config=str(reloaded.path))).providers) is False
+    assert reloaded.server.running.replace(settings_from(environ(config=str(reloaded.path))).providers) is False
     assert reloaded.value() == "1"
     wait_until(lambda: journal.events == ["start 1", "stop 1", "start 2", "stop 2"], 10, lambda: f"{journal.events}")
 
@@ -336,7 +337,7 @@ def test_mounted_config_map_is_followed(journal: Journal, tmp_path: Path) -> Non
     mount = Mount(tmp_path / "config")
     mount.put({"config.yaml": ONE.encode()})
     path = mount.folder / "config.yaml"
-    server = create_app(Settings.from_environ(environ(config=str(path), objects=str(CLUSTER_YAML))))
+    server = create_app(settings_from(environ(config=str(path), objects=str(CLUSTER_YAML))))
     server.start()
     try:
         reloaded: Any = Reloaded.__new__(Reloaded)
@@ -363,7 +364,7 @@ def test_refused_file_is_tried_again_although_it_has_not_changed(
         return True
 
     clock = FakeClock()
-    settings = Settings.from_environ(environ(config=str(path)))
+    settings = settings_from(environ(config=str(path)))
     telemetry = Telemetry(CollectorRegistry())
     configuration = ConfigurationFile(settings, replace, telemetry=telemetry, clock=clock, logger=LOGGER)
     path.write_text("providers: [{name: b, kind: constant}]", encoding="utf-8")
@@ -389,7 +390,7 @@ def test_pause_grows_while_the_same_is_refused(tmp_path: Path, monkeypatch: pyte
         asked.append(clock.seconds - 1000)
         raise ProviderError("its backend is away")
 
-    settings = Settings.from_environ(environ(config=str(path)))
+    settings = settings_from(environ(config=str(path)))
     telemetry = Telemetry(CollectorRegistry())
     configuration = ConfigurationFile(settings, replace, telemetry=telemetry, clock=clock, logger=LOGGER)
     path.write_text("providers: [{name: b, kind: constant}]", encoding="utf-8")
@@ -419,7 +420,7 @@ def test_file_that_takes_long_to_be_taken_over_is_stale_with_that_cause(tmp_path
         return True
 
     configuration = ConfigurationFile(
-        Settings.from_environ(environ(config=str(path))),
+        settings_from(environ(config=str(path))),
         replace,
         telemetry=Telemetry(CollectorRegistry()),
         clock=clock,
@@ -438,7 +439,7 @@ def test_file_that_takes_long_to_be_taken_over_is_stale_with_that_cause(tmp_path
 def test_long_list_of_problems_is_cut_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("providers: [{name: a, kind: constant}]", encoding="utf-8")
-    settings = Settings.from_environ(environ(config=str(path)))
+    settings = settings_from(environ(config=str(path)))
     telemetry = Telemetry(CollectorRegistry())
     configuration = ConfigurationFile(settings, lambda _: True, telemetry=telemetry, clock=FakeClock(), logger=LOGGER)
     path.write_text("\n".join(f"wrong{number}: 1" for number in range(100)), encoding="utf-8")

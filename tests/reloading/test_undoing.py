@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
+from metrics_apiserver.configuration import settings_from
 from metrics_apiserver.factory import create_app
 from metrics_apiserver.registry import ProviderError
 from metrics_apiserver.reloading import calls, providers
@@ -78,7 +79,7 @@ def _settings(tmp_path: Path) -> Callable[[str], Settings]:
         # A new one each time: the server follows its own.
         path = tmp_path / f"config-{next(numbers)}.yaml"
         path.write_text("providers:" + rows.format(functions=functions), encoding="utf-8")
-        return Settings.from_environ(environ(config=str(path), objects=str(CLUSTER_YAML), request_timeout="1s"))
+        return settings_from(environ(config=str(path), objects=str(CLUSTER_YAML), request_timeout="1s"))
 
     return read
 
@@ -374,10 +375,10 @@ def test_change_that_hangs_in_its_check_is_looked_at_once(
         journal.released.wait()
         raise RuntimeError
 
-    monkeypatch.setattr("metrics_apiserver.serving.startup.load", load)
     monkeypatch.setattr("metrics_apiserver.reloading.configuration._CHECK_SECONDS", 0.1)
     monkeypatch.setattr("metrics_apiserver.reloading.configuration._AGAIN_SECONDS", 0.0)
     configuration = server.configuration
+    monkeypatch.setattr(configuration, "_load", load)
     configuration.stop()
     wait_until(lambda: not any(each.name == "configuration" for each in threading.enumerate()), 10, "it is followed")
     Path(configuration.path).write_text("providers: []", encoding="utf-8")

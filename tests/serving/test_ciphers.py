@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from metrics_apiserver.ciphers import cipher_list, cipher_problems, insecure_ciphers
 from metrics_apiserver.serving.certificates import ensure_certificate
-from metrics_apiserver.serving.ciphers import cipher_list, cipher_problems, insecure_ciphers
 from metrics_apiserver.serving.pairs import Pair, read_pair
 from metrics_apiserver.serving.tls import TLSContext, build_context
 from metrics_apiserver.settings import ServingSettings
@@ -103,13 +103,13 @@ def test_where_only_tls_1_3_is_named_1_2_has_no_suite(pairs: dict[str, Pair]) ->
 )
 def test_another_name_is_a_problem_that_lists_the_possible_ones(name: str) -> None:
     (problem,) = cipher_problems(["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", name])
-    assert problem.startswith(f"--tls-cipher-suites={name}: there is no such suite")
-    assert all(each in problem for each, _ in SUITES)
-    assert "TLS_AES_256_GCM_SHA384" in problem
+    assert str(problem).startswith(f"--tls-cipher-suites={name}: there is no such suite")
+    assert all(each in str(problem) for each, _ in SUITES)
+    assert "TLS_AES_256_GCM_SHA384" in str(problem)
 
 
 def test_every_wrong_name_is_said() -> None:
-    assert [problem.split(":")[0] for problem in cipher_problems(["A", "B"])] == [
+    assert [str(problem).split(":")[0] for problem in cipher_problems(["A", "B"])] == [
         "--tls-cipher-suites=A",
         "--tls-cipher-suites=B",
     ]

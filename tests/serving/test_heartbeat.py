@@ -49,9 +49,9 @@ def test_where_none_takes_a_file_the_problem_names_them(tmp_path: Path, monkeypa
     monkeypatch.setattr(tempfile, "tempdir", _missing(tmp_path))
     folder, (problem,) = heartbeat_folder([_file(tmp_path)])
     assert folder is None
-    assert f"{tmp_path}/file: Not a directory" in problem
-    assert "the temporary folder: No such file or directory" in problem
-    assert "TMPDIR" in problem
+    assert f"{tmp_path}/file: Not a directory" in problem.sentence
+    assert "the temporary folder: No such file or directory" in problem.sentence
+    assert "TMPDIR" in problem.sentence
 
 
 @pytest.mark.parametrize("bad", BAD)

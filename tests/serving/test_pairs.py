@@ -31,7 +31,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 def _problems(cert: Path, key: Path, *, now: datetime | None = None) -> list[str]:
     with pytest.raises(CertificateError) as raised:
         read_pair(cert, key, now=now)
-    return list(raised.value.problems)
+    return [str(problem) for problem in raised.value.problems]
 
 
 def test_a_good_pair_is_read_with_its_chain(files: tuple[Path, Path]) -> None:

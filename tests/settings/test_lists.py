@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from metrics_apiserver.serving.ciphers import cipher_problems
+from metrics_apiserver.ciphers import cipher_problems
+from metrics_apiserver.configuration import settings_from
 from metrics_apiserver.settings import Settings
 from tests.conftest import environ
 
@@ -25,11 +26,11 @@ def load(folder: Path, name: str, flag: str | None = None, listed: object = None
     (folder / "kubeconfig").write_text("{}", encoding="utf-8")
     variables = {"provider": "writable", "kubeconfig": str(folder / "kubeconfig")}
     if flag is not None:
-        return Settings.from_environ(environ(**variables, **{name: flag}))
+        return settings_from(environ(**variables, **{name: flag}))
     first, *rest = name.split("_")
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump({first + "".join(map(str.title, rest)): listed}), encoding="utf-8")
-    return Settings.from_environ(environ(**variables, config=str(path)))
+    return settings_from(environ(**variables, config=str(path)))
 
 
 @pytest.mark.parametrize(
@@ -64,5 +65,5 @@ def test_a_blank_cipher_suite_is_no_default(tmp_path: Path) -> None:
     """Go refuses it, too: somebody meant to narrow what is served."""
     suites = load(tmp_path, "tls_cipher_suites", ",").serving.tls_cipher_suites
     assert suites == ("", "")
-    assert all("there is no such suite" in problem for problem in cipher_problems(suites))
+    assert all("there is no such suite" in problem.sentence for problem in cipher_problems(suites))
     assert load(tmp_path, "tls_cipher_suites", "").serving.tls_cipher_suites == ()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from metrics_apiserver.configuration import read
 from metrics_apiserver.model.quantity import Quantity
 from metrics_apiserver.settings import (
     BreakerSettings,
@@ -15,7 +16,6 @@ from metrics_apiserver.settings import (
     MetricPolicySettings,
     PolicySettings,
     ProviderSettings,
-    Settings,
     Substitute,
     SubstituteSettings,
 )
@@ -30,8 +30,8 @@ FIVE_MINUTES = SubstituteSettings(Substitute.LAST, seconds=300.0)
 def load(folder: Path, text: str) -> tuple[tuple[ProviderSettings, ...], list[str]]:
     path = folder / "config.yaml"
     path.write_text(text, encoding="utf-8")
-    settings, problems = Settings.load(environ(config=str(path)))
-    return settings.providers, [problem.replace(str(path), "FILE") for problem in problems]
+    settings, problems = read(environ(config=str(path)))
+    return settings.providers, [str(problem).replace(str(path), "FILE") for problem in problems]
 
 
 def policy(**changes: Any) -> dict[str, Any]:

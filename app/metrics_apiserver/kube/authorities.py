@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from metrics_apiserver.settings import AuthenticationSettings
+from metrics_apiserver.settings import AuthenticationSettings, Problem, setting
 
 __all__ = ["authority_problems", "parse_authorities", "read_authorities"]
 
@@ -36,18 +36,16 @@ def read_authorities(path: str | Path) -> tuple[bytes, ...]:
         raise ValueError(f"{path}: {error}") from error
 
 
-def authority_problems(authentication: AuthenticationSettings) -> list[str]:
+def authority_problems(authentication: AuthenticationSettings) -> list[Problem]:
     """Return which of the flags' files hold no authority; what cannot be opened at all, the settings say."""
     problems = []
-    for flag, path in (
-        ("--client-ca-file", authentication.client_ca_file),
-        ("--requestheader-client-ca-file", authentication.requestheader_client_ca_file),
-    ):
+    for name in ("client_ca_file", "requestheader_client_ca_file"):
+        path = getattr(authentication, name)
         try:
             if path:
                 parse_authorities(Path(path).read_bytes())
         except OSError:
             continue
         except ValueError as error:
-            problems.append(f"{flag}={path}: {error}")
+            problems.append(setting(name).problem(str(error), path))
     return problems

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+from metrics_apiserver.configuration import load
 from metrics_apiserver.files import FileFollower
 from metrics_apiserver.logs.hiding import hide_secrets
 from metrics_apiserver.model.clock import Clock
 from metrics_apiserver.registry import ProviderError
 from metrics_apiserver.reloading.calls import Calls, Subject
-from metrics_apiserver.serving import startup
-from metrics_apiserver.settings import ProviderSettings, Settings
+from metrics_apiserver.settings import Origin, Problem, ProviderSettings, Settings
 from metrics_apiserver.settings.sections import rows_of
-from metrics_apiserver.settings.sources import Source
 from metrics_apiserver.staleness import Following
 from metrics_apiserver.telemetry import Telemetry
 from metrics_apiserver.yaml_values import read_bounded
@@ -71,18 +70,25 @@ class ConfigurationFile:
         clock: Clock,
         logger: logging.Logger,
         following: Following | None = None,
+        keep: Callable[[bytes], None] = lambda _content: None,
     ) -> None:
-        """Make it; `replace` has other providers asked, and raises ProviderError where it cannot."""
-        # Without what is large: the values of the file, which the providers have.
-        self._settings = dataclasses.replace(settings, providers=(), source=Source())
-        self._environ = settings.source.environ
+        """Make it; `replace` has other providers asked, and raises ProviderError where it cannot.
+
+        `keep` gets what the file holds each time it is in use: what a server would begin with that finds it wrong.
+        """
+        origin = settings.origin
+        # Without what is large, and what the providers have.
+        self._settings = dataclasses.replace(settings, providers=(), origin=Origin())
+        self._environ = origin.environ
+        self._load = load
         self._replace = replace
+        self._keep = keep
         self._calls = Calls(clock)
         self._telemetry = telemetry
         self._clock = clock
         self._logger = logger
-        self.path = settings.source.document.path
-        self._content = settings.source.document.content
+        self.path = origin.path
+        self._content = origin.content
         self._since = clock.now()
         self._refusal: _Refusal | None = None
         self._taking_over = ""
@@ -100,6 +106,8 @@ class ConfigurationFile:
 
     def start(self) -> None:
         """Begin to follow the file; once."""
+        if self.path:
+            self._keep(self._content)
         self._follower.start()
 
     def stop(self) -> None:
@@ -175,7 +183,7 @@ class ConfigurationFile:
         try:
             settings, problems = self._check(content)
             if problems or not self._replace(settings.providers):
-                return problems, ""
+                return [str(problem) for problem in problems], ""
         except ProviderError as error:
             begin, _colon, _raised = str(error).partition(": ")
             return [str(error)], f"{begin}; the log says why"
@@ -185,15 +193,16 @@ class ConfigurationFile:
         self._use(content, settings)
         return [], ""
 
-    def _check(self, content: bytes) -> tuple[Settings, list[str]]:
+    def _check(self, content: bytes) -> tuple[Settings, list[Problem]]:
         """Check the content as the start does. Raises HangingError, and ProviderError where it ends its thread."""
         subject = Subject("", f"{self.path} could not be checked", content)
-        check = partial(startup.load, self._environ, content)
-        checked: tuple[Settings, list[str]] = self._calls.run("check", subject, check, _CHECK_SECONDS)
+        check = partial(self._load, self._environ, content)
+        checked: tuple[Settings, list[Problem]] = self._calls.run("check", subject, check, _CHECK_SECONDS)
         return checked
 
     def _use(self, content: bytes, settings: Settings) -> None:
         self._content, self._since, self._refusal = content, self._clock.now(), None
+        self._keep(content)
         self._telemetry.config_successful.set(1)
         self._telemetry.config_timestamp.set(self._since.timestamp())
         names = ", ".join(f"{each.name} ({each.kind})" for each in settings.providers)

@@ -20,16 +20,32 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from metrics_apiserver.serving.pairs import CertificateError, read_pair
-from metrics_apiserver.settings import ServingSettings
+from metrics_apiserver.configuration import located
+from metrics_apiserver.serving.pairs import CertificateError, Pair, read_pair
+from metrics_apiserver.settings import Problem, ServingSettings, Settings, setting
 
-__all__ = ["ensure_certificate"]
+__all__ = ["ensure_certificate", "load_certificate"]
 
 _LIFETIME = timedelta(days=365)
 # Clocks differ a little: a certificate of this second would be refused by a client that is a second behind.
 _BACKDATED = timedelta(hours=1)
 # What ends sooner than this is made anew at the start.
 _LEAST_LEFT = timedelta(days=1)
+
+
+def load_certificate(settings: Settings, *, make: bool) -> tuple[Pair | None, list[Problem]]:
+    """Read the serving certificate, and say what is wrong with it; where none is given, it may be made."""
+    serving = settings.serving
+    given = serving.tls_cert_file, serving.tls_private_key_file
+    if any(given) and not all(path and os.access(path, os.R_OK) for path in given):
+        # The settings say so already.
+        return None, []
+    if not any(given) and not make:
+        return None, []
+    try:
+        return read_pair(*ensure_certificate(serving)), []
+    except CertificateError as error:
+        return None, located(settings, error.problems)
 
 
 def ensure_certificate(serving: ServingSettings, *, now: datetime | None = None) -> tuple[Path, Path]:
@@ -46,9 +62,8 @@ def ensure_certificate(serving: ServingSettings, *, now: datetime | None = None)
             if not _reusable(cert, key, names, now):
                 _write_pair(cert, key, names, now)
     except OSError as error:
-        raise CertificateError(
-            f"--cert-dir={folder}: cannot keep the self-signed certificate there: {error.strerror or error}"
-        ) from error
+        text = f"cannot keep the self-signed certificate there: {error.strerror or error}"
+        raise CertificateError(setting("cert_dir").problem(text, folder)) from error
     return cert, key
 
 

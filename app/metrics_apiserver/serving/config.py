@@ -16,14 +16,15 @@ import os
 import sys
 
 from metrics_apiserver.budget import THREADS
+from metrics_apiserver.configuration import load, remember
 from metrics_apiserver.embedded import curl_lines, is_embedded
+from metrics_apiserver.serving.certificates import load_certificate
 from metrics_apiserver.serving.connection import Deadlines
 from metrics_apiserver.serving.heartbeat import heartbeat_folder
 from metrics_apiserver.serving.hooks import Hooks
 from metrics_apiserver.serving.hooks import bind as _bind
 from metrics_apiserver.serving.log import level_name, log_class
 from metrics_apiserver.serving.pairs import Pair
-from metrics_apiserver.serving.startup import load, load_certificate, remember
 from metrics_apiserver.serving.stopping import Reloads
 from metrics_apiserver.serving.worker import WorkerOptions
 from metrics_apiserver.serving.worker import worker_class as _worker_class

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from metrics_apiserver import logs
+from metrics_apiserver.ciphers import insecure_ciphers
 from metrics_apiserver.serving.application import Application
-from metrics_apiserver.serving.ciphers import insecure_ciphers
 from metrics_apiserver.serving.pairs import Pair
 from metrics_apiserver.serving.reloading import ServingCertificate
 from metrics_apiserver.serving.stopping import end, end_share, stop_share, within

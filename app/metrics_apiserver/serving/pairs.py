@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -15,9 +14,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from OpenSSL import SSL
 
-__all__ = ["CertificateError", "Contents", "Pair", "alternative_names", "check_contents", "read_contents", "read_pair"]
+from metrics_apiserver.settings import Problem, setting
 
-T = TypeVar("T")
+__all__ = ["CertificateError", "Contents", "Pair", "alternative_names", "check_contents", "read_contents", "read_pair"]
 
 # A Secret is swapped once in a minute at the most: a second swap between two reads is chance, a fifth is a mistake.
 _TRIES = 5
@@ -26,12 +25,12 @@ _TRIES = 5
 class CertificateError(Exception):
     """There is no usable serving certificate; the problems say why, and hold no key material."""
 
-    def __init__(self, *problems: str) -> None:
+    def __init__(self, *problems: Problem) -> None:
         super().__init__(*problems)
         self.problems = problems
 
     def __str__(self) -> str:
-        return "; ".join(self.problems)
+        return "; ".join(map(str, self.problems))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Contents:
     key_file: Path
     cert: bytes | None = field(repr=False)
     key: bytes | None = field(repr=False)
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +87,25 @@ def read_contents(cert_file: Path, key_file: Path) -> Contents:
     else:
         cert = key = None
         cert_problem = key_problem = "it is replaced faster than it can be read"
-    problems = ((_cert_flag(cert_file), cert_problem), (_key_flag(key_file), key_problem))
-    return Contents(cert_file, key_file, cert, key, tuple(f"{flag}: {text}" for flag, text in problems if text))
+    problems = [_of_cert(cert_file, cert_problem)] if cert_problem else []
+    problems += [_of_key(key_file, key_problem)] if key_problem else []
+    return Contents(cert_file, key_file, cert, key, tuple(problems))
 
 
 def check_contents(contents: Contents, *, now: datetime | None = None) -> Pair:
     """Make a pair of what was read. Raises CertificateError with all that is wrong."""
     problems = list(contents.problems)
-    certificates = _parsed(_certificates, contents.cert, _cert_flag(contents.cert_file), problems)
-    key = _parsed(_private_key, contents.key, _key_flag(contents.key_file), problems)
+    certificates = key = None
+    try:
+        certificates = _certificates(contents.cert) if contents.cert is not None else None
+    except _UnreadableError as error:
+        problems.append(_of_cert(contents.cert_file, str(error)))
+    try:
+        key = _private_key(contents.key) if contents.key is not None else None
+    except _UnreadableError as error:
+        problems.append(_of_key(contents.key_file, str(error)))
     if certificates:
-        problems += [f"{_cert_flag(contents.cert_file)}: {text}" for text in _wrong_dates(certificates[0], now)]
+        problems += [_of_cert(contents.cert_file, text) for text in _wrong_dates(certificates[0], now)]
     if not certificates or key is None:
         raise CertificateError(*problems)
     pair = Pair(contents, certificates[0], tuple(certificates[1:]), key)
@@ -118,12 +125,16 @@ def alternative_names(leaf: x509.Certificate) -> list[str]:
     return [str(name) for name in found]
 
 
-def _cert_flag(path: Path) -> str:
-    return f"--tls-cert-file={path}"
+class _UnreadableError(Exception):
+    """A file does not hold what it should; the message says so, and holds no key material."""
 
 
-def _key_flag(path: Path) -> str:
-    return f"--tls-private-key-file={path}"
+def _of_cert(path: Path, text: str) -> Problem:
+    return setting("tls_cert_file").problem(text, path)
+
+
+def _of_key(path: Path, text: str) -> Problem:
+    return setting("tls_private_key_file").problem(text, path)
 
 
 def _read(path: str) -> tuple[bytes | None, str]:
@@ -133,24 +144,14 @@ def _read(path: str) -> tuple[bytes | None, str]:
         return None, f"it cannot be read: {error.strerror}"
 
 
-def _parsed(parse: Callable[[bytes], T], content: bytes | None, flag: str, problems: list[str]) -> T | None:
-    if content is None:
-        return None
-    try:
-        return parse(content)
-    except CertificateError as error:
-        problems.append(f"{flag}: {error}")
-        return None
-
-
 def _certificates(content: bytes) -> list[x509.Certificate]:
     try:
         certificates = x509.load_pem_x509_certificates(content)
     except ValueError as error:
-        raise CertificateError("there is no certificate in PEM in it") from error
+        raise _UnreadableError("there is no certificate in PEM in it") from error
     # What is missing its end is skipped by the parser: half a file would do without its intermediates.
     if content.count(b"-----BEGIN ") != content.count(b"-----END "):
-        raise CertificateError("it ends in the middle of a certificate")
+        raise _UnreadableError("it ends in the middle of a certificate")
     return certificates
 
 
@@ -158,10 +159,10 @@ def _private_key(content: bytes) -> PrivateKeyTypes:
     try:
         return serialization.load_pem_private_key(content, password=None)
     except TypeError as error:
-        raise CertificateError("the key is encrypted; give one without a passphrase") from error
+        raise _UnreadableError("the key is encrypted; give one without a passphrase") from error
     except (ValueError, UnsupportedAlgorithm):
         # Their messages are not for a log that others read, and so not for a traceback either.
-        raise CertificateError("there is no private key in PEM in it that can be used") from None
+        raise _UnreadableError("there is no private key in PEM in it that can be used") from None
 
 
 def _wrong_dates(leaf: x509.Certificate, now: datetime | None) -> Iterator[str]:
@@ -172,21 +173,21 @@ def _wrong_dates(leaf: x509.Certificate, now: datetime | None) -> Iterator[str]:
         yield f"the certificate is not valid before {leaf.not_valid_before_utc:%F %T} UTC"
 
 
-def _wrong_together(pair: Pair) -> Iterator[str]:
+def _wrong_together(pair: Pair) -> Iterator[Problem]:
     """Compare the keys, and let OpenSSL say whether it serves them."""
     cert_file, key_file = pair.contents.cert_file, pair.contents.key_file
     if not _belong_together(pair.leaf, pair.key):
-        yield f"{_key_flag(key_file)}: this is not the key of the certificate in {cert_file}"
+        yield _of_key(key_file, f"this is not the key of the certificate in {cert_file}")
         return
     try:
         pair.put_into(SSL.Context(SSL.TLS_SERVER_METHOD))
     except TypeError:
-        yield f"{_key_flag(key_file)}: keys of this kind cannot be served"
+        yield _of_key(key_file, "keys of this kind cannot be served")
     except SSL.Error as error:
         # OpenSSL's own words, such as "ee key too small"; they hold no key material.
         reasons = [reason for _library, _function, reason in (error.args[0] if error.args else [])]
         said = ", ".join(reasons) or "OpenSSL gives no reason"
-        yield f"{cert_file} and {key_file} cannot be served: {said}"
+        yield Problem(f"{cert_file} and {key_file} cannot be served: {said}", (setting("tls_cert_file").key,))
 
 
 def _belong_together(leaf: x509.Certificate, key: PrivateKeyTypes) -> bool:

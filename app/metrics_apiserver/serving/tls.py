@@ -9,7 +9,7 @@ from typing import Any
 from cryptography import x509
 from OpenSSL import SSL, crypto
 
-from metrics_apiserver.serving.ciphers import cipher_list
+from metrics_apiserver.ciphers import cipher_list
 from metrics_apiserver.serving.connection import DEADLINES, Deadlines, TLSConnection
 from metrics_apiserver.serving.pairs import Pair
 from metrics_apiserver.settings import ServingSettings

@@ -1,10 +1,9 @@
-"""What can be set: frozen dataclasses by concern, read from flags, environment and a YAML file, checked as a whole.
+"""What can be set: frozen dataclasses by concern, the table of their names, and what a problem of one is.
 
-Precedence: flag, `METRICS_APISERVER_*`, file (`--config`), default. `metrics-apiserver serve` hands its flags on as
-environment variables, so that `gunicorn wsgi:app` and the command read the same settings by the same code.
+How they are read is `configuration`.
 """
 
-from metrics_apiserver.settings.document import Place
+from metrics_apiserver.settings.problems import Place, Problem, flatten_messages, located_messages
 from metrics_apiserver.settings.providers import (
     BreakerSettings,
     MatchSettings,
@@ -23,10 +22,10 @@ from metrics_apiserver.settings.sections import (
     LoggingSettings,
     ServingSettings,
     Setting,
+    setting,
     settings_table,
 )
-from metrics_apiserver.settings.settings import SERVICE_ACCOUNT, Settings, SettingsError, in_cluster
-from metrics_apiserver.settings.sources import Source, flatten_messages, located_messages
+from metrics_apiserver.settings.settings import SERVICE_ACCOUNT, Origin, Settings, SettingsError, in_cluster
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
@@ -39,18 +38,20 @@ __all__ = [
     "LoggingSettings",
     "MatchSettings",
     "MetricPolicySettings",
+    "Origin",
     "Place",
     "PolicySettings",
+    "Problem",
     "ProviderSettings",
     "ServingSettings",
     "Setting",
     "Settings",
     "SettingsError",
-    "Source",
     "Substitute",
     "SubstituteSettings",
     "flatten_messages",
     "in_cluster",
     "located_messages",
+    "setting",
     "settings_table",
 ]

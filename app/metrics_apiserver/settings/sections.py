@@ -13,6 +13,7 @@ from marshmallow import fields, validate
 
 from metrics_apiserver.settings.durations import Duration, DurationField
 from metrics_apiserver.settings.lists import BooleanField, ListField
+from metrics_apiserver.settings.problems import Problem
 from metrics_apiserver.settings.providers import ProviderSettings
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "ServingSettings",
     "Setting",
     "rows_of",
+    "setting",
     "settings_table",
 ]
 
@@ -263,6 +265,11 @@ class Setting:
             return str(self.default).lower()
         return ",".join(self.default) if self.several else str(self.default)
 
+    def problem(self, text: str, value: object = None) -> Problem:
+        """Return what is wrong with it: `--secure-port=VALUE: text`, without the value where that is None."""
+        begin = self.flag if value is None else f"{self.flag}={value}"
+        return Problem(f"{begin}: {text}", (self.key,))
+
 
 def settings_table() -> list[Setting]:
     """List every setting that has a flag, in the order of the sections."""
@@ -276,6 +283,11 @@ def settings_table() -> list[Setting]:
         LoggingSettings,
     )
     return [setting for section in sections for setting in rows_of(section)]
+
+
+def setting(name: str) -> Setting:
+    """Return the row of this name, as its section has it: `secure_port`."""
+    return next(row for row in settings_table() if row.name == name)
 
 
 def rows_of(section: type[Any]) -> Iterator[Setting]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from metrics_apiserver.configuration import read, settings_from
 from metrics_apiserver.settings import ProviderSettings, Settings
 from tests.conftest import environ
 from tests.controlplane.ports import free_ports
@@ -118,19 +119,20 @@ def named(settings: Settings) -> list[str]:
 
 def test_flag_is_one_more_provider_with_the_files_name(tmp_path: Path) -> None:
     """After those that are named otherwise; alone it is served alone, on the bundled objects."""
-    alone = Settings.from_environ(environ(metrics="queues.py,team/mail.py"))
+    alone = settings_from(environ(metrics="queues.py,team/mail.py"))
     assert alone.providers == (
         ProviderSettings("queues", "functions", {"file": "queues.py"}),
         ProviderSettings("mail", "functions", {"file": "team/mail.py"}),
     )
     assert alone.cluster.objects.endswith("objects.yaml")
-    beside = Settings.from_environ(environ(metrics="queues.py", provider="constant"))
+    beside = settings_from(environ(metrics="queues.py", provider="constant"))
     assert named(beside) == ["constant (constant)", "queues (functions)"]
     config = tmp_path / "config.yaml"
     config.write_text("metrics: [queues.py]\nproviders:\n- {name: mine, kind: constant}\n", encoding="utf-8")
-    assert named(Settings.from_environ(environ(config=str(config)))) == ["mine (constant)", "queues (functions)"]
+    assert named(settings_from(environ(config=str(config)))) == ["mine (constant)", "queues (functions)"]
 
 
 def test_two_files_of_one_name_need_a_configuration() -> None:
-    _, problems = Settings.load(environ(metrics="a/queues.py,b/queues.py"))
-    assert problems == ["providers: the name queues is given twice; every instance needs its own"]
+    _, problems = read(environ(metrics="a/queues.py,b/queues.py"))
+    (problem,) = problems
+    assert str(problem) == "providers: the name queues is given twice; every instance needs its own"

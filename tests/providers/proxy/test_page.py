@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from metrics_apiserver import registry
-from metrics_apiserver.settings import Settings
+from metrics_apiserver.configuration import read
 from metrics_apiserver_providers.shadow.comparison import Result
 
 PAGE = (Path(__file__).parents[3] / "docs" / "proxy.md").read_text(encoding="utf-8")
@@ -20,7 +20,7 @@ def test_configuration_files_of_the_page_are_right(text: str, tmp_path: Path) ->
     """As --config, each has no problem: settings, kinds and options."""
     config = tmp_path / "config.yaml"
     config.write_text(text, encoding="utf-8")
-    settings, problems = Settings.load({"METRICS_APISERVER_CONFIG": str(config)})
+    settings, problems = read({"METRICS_APISERVER_CONFIG": str(config)})
     assert problems + registry.check(settings.providers) == []
     assert settings.providers
 

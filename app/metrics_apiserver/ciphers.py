@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from OpenSSL import SSL
 
+from metrics_apiserver.settings import Problem, setting
+
 __all__ = ["cipher_list", "cipher_problems", "insecure_ciphers"]
 
 # Go's crypto/tls has these in every TLS 1.3 connection, and nobody chooses among them; OpenSSL's default is the same.
@@ -43,16 +45,14 @@ _TLS12 = _PREFERRED | _INSECURE
 _DEFAULT = tuple(name for name in _PREFERRED if name.endswith(("_GCM_SHA256", "_GCM_SHA384", "_POLY1305_SHA256")))
 
 
-def cipher_problems(names: Iterable[str]) -> list[str]:
+def cipher_problems(names: Iterable[str]) -> list[Problem]:
     """Return which names are not those of suites that can be served here."""
     unknown = [name for name in names if name not in _TLS13 and not (name in _TLS12 and _available(_TLS12[name]))]
     if not unknown:
         return []
     possible = ", ".join(sorted([*_TLS13, *(name for name, ours in _TLS12.items() if _available(ours))]))
-    return [
-        f"--tls-cipher-suites={name}: there is no such suite, or it is too weak for OpenSSL; possible are {possible}"
-        for name in unknown
-    ]
+    text = f"there is no such suite, or it is too weak for OpenSSL; possible are {possible}"
+    return [setting("tls_cipher_suites").problem(text, name) for name in unknown]
 
 
 def insecure_ciphers(names: Iterable[str]) -> list[str]:

@@ -9,13 +9,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metrics_apiserver.serving import startup
+from metrics_apiserver.configuration import load, settings_from
+from metrics_apiserver.serving.certificates import load_certificate
 from metrics_apiserver.settings import (
     AuthenticationSettings,
     AuthorizationSettings,
     ProviderSettings,
     Setting,
-    Settings,
     SettingsError,
     settings_table,
 )
@@ -31,8 +31,8 @@ def write(folder: Path, text: str) -> str:
 
 def problems_of(variables: dict[str, str]) -> list[str]:
     with pytest.raises(SettingsError) as caught:
-        Settings.from_environ(variables)
-    return list(caught.value.problems)
+        settings_from(variables)
+    return [str(problem) for problem in caught.value.problems]
 
 
 @pytest.fixture(name="kubeconfig")
@@ -83,8 +83,8 @@ def test_whatever_a_file_says_of_a_provider_gives_sentences(key: str, value: obj
 @settings(max_examples=50, deadline=None)
 @given(row=st.sampled_from(settings_table()), value=TEXTS)
 def test_whatever_a_variable_says_gives_sentences(row: Setting, value: str) -> None:
-    for problem in startup.load({row.variable: value})[1]:
-        assert problem.encode()
+    for problem in load({row.variable: value})[1]:
+        assert str(problem).encode()
 
 
 @pytest.mark.parametrize(
@@ -106,15 +106,15 @@ def test_what_the_system_would_not_take_is_a_problem(text: str) -> None:
 
 def loads(text: str) -> list[str]:
     """Load a file, all of it and the certificate, and give the problems, which can be written."""
-    loaded, problems = startup.load(environ(config="/config.yaml"), text.encode("utf-8", "surrogatepass"))
-    problems += startup.load_certificate(loaded, make=False)[1]
+    loaded, found = load(environ(config="/config.yaml"), text.encode("utf-8", "surrogatepass"))
+    problems = [str(problem) for problem in (*found, *load_certificate(loaded, make=False)[1])]
     assert [problem for problem in problems if not problem.encode() or "\n" in problem] == []
     return problems
 
 
 def test_embedded_default_is_standalone_with_the_writable_provider() -> None:
     """Nothing set: loopback, no cluster, the bundled objects and values."""
-    settings = Settings.from_environ({})
+    settings = settings_from({})
     assert settings.cluster.standalone
     assert settings.cluster.objects.endswith("objects.yaml")
     assert (settings.serving.bind_address, settings.serving.secure_port) == ("127.0.0.1", 6443)
@@ -127,7 +127,7 @@ def test_own_objects_come_without_the_bundled_values(tmp_path: Path) -> None:
     """The bundled values belong to the bundled objects."""
     objects = tmp_path / "objects.yaml"
     objects.write_text("", encoding="utf-8")
-    settings = Settings.from_environ(environ(objects=str(objects)))
+    settings = settings_from(environ(objects=str(objects)))
     assert settings.providers == (ProviderSettings(name="writable", kind="writable"),)
 
 
@@ -144,7 +144,7 @@ def test_precedence(tmp_path: Path, variable: str | None, in_file: str, expected
     variables = environ(config=write(tmp_path, in_file))
     if variable is not None:
         variables["METRICS_APISERVER_SECURE_PORT"] = variable
-    assert Settings.from_environ(variables).serving.secure_port == expected
+    assert settings_from(variables).serving.secure_port == expected
 
 
 def test_providers_of_the_file_keep_their_order_and_options(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_providers_of_the_file_keep_their_order_and_options(tmp_path: Path) -> N
         tmp_path,
         "providers:\n- {name: b, kind: writable}\n- {name: a, kind: writable, options: {values: []}}\n",
     )
-    assert Settings.from_environ(environ(config=path)).providers == (
+    assert settings_from(environ(config=path)).providers == (
         ProviderSettings("b", "writable", {}),
         ProviderSettings("a", "writable", {"values": []}),
     )
@@ -162,7 +162,7 @@ def test_providers_of_the_file_keep_their_order_and_options(tmp_path: Path) -> N
 def test_provider_flags_replace_the_list_of_the_file(tmp_path: Path) -> None:
     """`--provider NAME` is short for {name: NAME, kind: NAME}."""
     path = write(tmp_path, "providers:\n- {name: b, kind: writable}\n")
-    settings = Settings.from_environ(environ(config=path, provider="one,two"))
+    settings = settings_from(environ(config=path, provider="one,two"))
     assert [(provider.name, provider.kind) for provider in settings.providers] == [("one", "one"), ("two", "two")]
 
 
@@ -276,7 +276,7 @@ def test_lists(kubeconfig: str, tmp_path: Path, in_file: str, variable: str | No
     variables = environ(config=write(tmp_path, in_file), kubeconfig=kubeconfig, provider="a")
     if variable is not None:
         variables |= environ(requestheader_username_headers=variable)
-    assert Settings.from_environ(variables).authentication.requestheader_username_headers == expected
+    assert settings_from(variables).authentication.requestheader_username_headers == expected
 
 
 @pytest.mark.parametrize(
@@ -288,13 +288,13 @@ def test_lists(kubeconfig: str, tmp_path: Path, in_file: str, variable: str | No
     ],
 )
 def test_switches(kubeconfig: str, tmp_path: Path, in_file: str, expected: bool) -> None:
-    settings = Settings.from_environ(environ(config=write(tmp_path, in_file), kubeconfig=kubeconfig, provider="a"))
+    settings = settings_from(environ(config=write(tmp_path, in_file), kubeconfig=kubeconfig, provider="a"))
     assert settings.authentication.authentication_skip_lookup is expected
 
 
 def test_a_server_with_a_cluster_may_be_reached_from_the_network(kubeconfig: str) -> None:
     """The cluster authorizes each request."""
-    settings = Settings.from_environ(environ(kubeconfig=kubeconfig, provider="a", bind_address="::"))
+    settings = settings_from(environ(kubeconfig=kubeconfig, provider="a", bind_address="::"))
     assert settings.serving.bind_address == "::"
 
 

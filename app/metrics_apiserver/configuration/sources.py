@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from marshmallow import ValidationError
 
-from metrics_apiserver.settings.checks import is_usable, printable
-from metrics_apiserver.settings.document import Document, Place, written_place
-from metrics_apiserver.settings.providers import ProviderSettings
+from metrics_apiserver.configuration.document import Document
+from metrics_apiserver.settings import ENVIRONMENT_PREFIX, Origin, Place, Problem, ProviderSettings, settings_table
+from metrics_apiserver.settings.problems import flatten_messages, located_messages, printable, written_place
 from metrics_apiserver.settings.schema import InstanceSchema
-from metrics_apiserver.settings.sections import ENVIRONMENT_PREFIX, Setting, rows_of, settings_table
+from metrics_apiserver.settings.sections import rows_of
 
-__all__ = ["Source", "flatten_messages", "located_messages"]
+__all__ = ["Source"]
 
 _Section = TypeVar("_Section")
-
-# A flag with which a sentence begins: what is wrong is that setting.
-_FLAG = re.compile(r"(--[a-z-]+|-v)\b")
 
 
 @dataclass(slots=True)
@@ -29,7 +28,7 @@ class Source:
 
     environ: Mapping[str, str] = field(default_factory=dict)
     document: Document = field(default_factory=Document)
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
     @classmethod
     def open(cls, environ: Mapping[str, str], content: bytes | None = None) -> Source:
@@ -39,6 +38,11 @@ class Source:
         if path:
             document = Document.read(path) if content is None else Document.parse(path, content)
         return cls(dict(environ), document, list(document.problems))
+
+    @property
+    def origin(self) -> Origin:
+        """Where the settings come from, without what was made of it."""
+        return Origin(self.environ, self.document.path, self.document.content)
 
     def section(self, kind: type[_Section]) -> _Section:
         """Read the settings of one section, with the default in the place of what is wrong."""
@@ -52,14 +56,15 @@ class Source:
                 _refuse_unusable(value)
                 values[setting.name] = value
             except ValidationError as error:
-                begin = f"{self._where(setting)}={_cut(raw)}"
-                self.problems += [f"{begin}: {message}" for message in flatten_messages(error.messages)]
+                written = f"{setting.flag} ({setting.variable})" if setting.variable in self.environ else setting.key
+                self._refuse(
+                    Problem(f"{written}={_cut(raw)}: {message}", (setting.key,))
+                    for message in flatten_messages(error.messages)
+                )
         return kind(**values)
 
-    def _where(self, setting: Setting) -> str:
-        if setting.variable in self.environ:
-            return f"{setting.flag} ({setting.variable})"
-        return f"{self.document.at((setting.key,))}: {setting.key}"
+    def _refuse(self, problems: Iterable[Problem]) -> None:
+        self.problems += self.located(problems)
 
     @property
     def _named_providers(self) -> str | None:
@@ -74,7 +79,9 @@ class Source:
             return None
         entries = self.document.values["providers"]
         if not isinstance(entries, list):
-            self.problems.append(f"{self.document.at(('providers',))}: providers: a list of instances is expected")
+            line = self.document.line(("providers",))
+            expected = "providers: a list of instances is expected"
+            self.problems.append(Problem(expected, ("providers",), self.document.path, line))
             # Not that none is configured: that one thing is wrong was said.
             return (ProviderSettings("", ""),)
         return tuple(self._provider(number, entry) for number, entry in enumerate(entries))
@@ -83,28 +90,31 @@ class Source:
         try:
             loaded: ProviderSettings = _INSTANCE.load(entry)
         except ValidationError as error:
-            self.problems += [
-                f"{self.provider_line(number, place)}{written_place(('providers', number, *place))}: {sentence}"
-                for place, sentence in located_messages(error.messages)
-            ]
+            places = [(("providers", number, *place), text) for place, text in located_messages(error.messages)]
+            self._refuse(Problem(f"{written_place(place)}: {text}", place) for place, text in places)
             return _remains(error)
         return loaded
 
-    def provider_line(self, number: int, place: Place) -> str:
-        """Return the beginning of a sentence on an instance: its line, where it is the file that names it."""
-        entries = self.document.values.get("providers")
-        if self._named_providers is not None or not isinstance(entries, list) or number >= len(entries):
-            return ""
-        return f"{self.document.at(('providers', number, *place))}: "
+    def located(self, problems: Iterable[Problem]) -> list[Problem]:
+        """Give each problem the line of the file, where it is the file that says what is wrong."""
+        return [
+            dataclasses.replace(problem, file=self.document.path, line=self.document.line(problem.place))
+            if problem.place and not problem.file and self._in_file(problem.place)
+            else problem
+            for problem in problems
+        ]
 
-    def placed(self, problem: str) -> str:
-        """Put the line before a sentence that begins with a flag, where it is the file that gives the setting."""
-        flag = _FLAG.match(problem)
-        for setting in settings_table() if flag else ():
-            given = setting.key in self.document.values and setting.variable not in self.environ
-            if given and flag is not None and setting.flag == flag[1]:
-                return f"{self.document.at((setting.key,))}: {problem}"
-        return problem
+    def _in_file(self, place: Place) -> bool:
+        """Return whether the file says what is used here, and not a flag or a variable in its stead."""
+        key, values = place[0], self.document.values
+        if key != "providers":
+            given = {row.key for row in settings_table() if row.variable in self.environ}
+            return key in values and key not in given
+        entries = values.get("providers")
+        if self._named_providers is not None or not isinstance(entries, list):
+            return False
+        # Those of --metrics come after the file's.
+        return len(place) == 1 or (isinstance(place[1], int) and place[1] < len(entries))
 
     def refuse_unknown(self) -> None:
         """A misspelt name must not be taken for the default."""
@@ -115,12 +125,10 @@ class Source:
             if not variable.startswith(ENVIRONMENT_PREFIX) or _SERVICE_LINK.fullmatch(variable):
                 continue
             if variable not in known | _OTHER_VARIABLES:
-                self.problems.append(f"{variable}: there is no such setting")
-        self.problems += [
-            f"{self.document.at((key,))}: {key}: there is no such setting"
-            for key in self.document.values
-            if key not in keys
-        ]
+                self.problems.append(Problem(f"{variable}: there is no such setting"))
+        self._refuse(
+            Problem(f"{key}: there is no such setting", (key,)) for key in self.document.values if key not in keys
+        )
 
 
 # Variables with our prefix that are no settings of the server: the cache folder of the project's own tools.
@@ -148,8 +156,16 @@ def _cut(raw: Any) -> str:
 def _refuse_unusable(value: Any) -> None:
     """Refuse a text that no path or address can be, for which the system's calls raise. Raises ValidationError."""
     for text in value if isinstance(value, tuple) else (value,):
-        if isinstance(text, str) and not is_usable(text):
+        if isinstance(text, str) and not _is_usable(text):
             raise ValidationError("Must not hold a NUL character, nor half of a surrogate pair.")
+
+
+def _is_usable(text: str) -> bool:
+    """Return whether a text can be the name of a file: a NUL cannot, nor can what has no encoding."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _remains(error: ValidationError) -> ProviderSettings:
@@ -160,22 +176,3 @@ def _remains(error: ValidationError) -> ProviderSettings:
     valid = error.valid_data if isinstance(error.valid_data, dict) else {}
     kind = "" if "options" in error.messages else valid.get("kind", "")
     return ProviderSettings(valid.get("name", ""), kind, valid.get("options", {}))
-
-
-def located_messages(messages: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
-    """Return each sentence of marshmallow's nested messages with its place."""
-    if isinstance(messages, Mapping):
-        for key, inner in messages.items():
-            yield from located_messages(inner, place if key == "_schema" else (*place, key))
-    elif isinstance(messages, (list, tuple)):
-        for inner in messages:
-            yield from located_messages(inner, place)
-    else:
-        yield place, str(messages)
-
-
-def flatten_messages(messages: Any) -> list[str]:
-    """Turn marshmallow's nested messages into sentences that name the place."""
-    return [
-        f"{written_place(place)}: {sentence}" if place else sentence for place, sentence in located_messages(messages)
-    ]

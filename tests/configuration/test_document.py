@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from metrics_apiserver.settings.document import Document, Place, written_place
+from metrics_apiserver.configuration.document import Document
+from metrics_apiserver.settings.problems import Place, written_place
 
 TEXT = b"""\
 # a comment
@@ -48,7 +49,7 @@ providers:
     ],
 )
 def test_line(place: Place, line: int) -> None:
-    assert Document.parse("FILE", TEXT).at(place) == f"FILE:{line}"
+    assert Document.parse("FILE", TEXT).line(place) == line
 
 
 @pytest.mark.parametrize(
@@ -71,19 +72,19 @@ def test_line(place: Place, line: int) -> None:
 def test_problem(text: str, problem: str) -> None:
     document = Document.parse("FILE", text.encode())
     (found,) = document.problems
-    assert found.startswith(problem)
+    assert str(found).startswith(problem)
 
 
 def test_bytes_that_are_no_text() -> None:
     document = Document.parse("FILE", b"a: \xff\n")
-    assert document.problems[0].startswith("FILE:1: not YAML: 'utf-8' codec can't decode")
+    assert str(document.problems[0]).startswith("FILE:1: not YAML: 'utf-8' codec can't decode")
     assert document.values == {}
 
 
 def test_problem_quotes_nothing_of_the_file() -> None:
     """There may be a password on the line."""
     (problem,) = Document.parse("FILE", b"password: hunter2: [\n").problems
-    assert "hunter2" not in problem
+    assert "hunter2" not in str(problem)
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "a: 1\na_: 1\nb: {a: 1}\n", "\ufeffa: 1\n"])
@@ -94,20 +95,20 @@ def test_right_file(text: str) -> None:
 def test_aliases_cost_no_more_than_what_is_written() -> None:
     """Nine levels of ten aliases each would stand for a thousand million values."""
     levels = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
-    assert Document.parse("FILE", "\n".join(levels[:4]).encode()).at(("a3", 3, 3, 0)) == "FILE:2"
+    assert Document.parse("FILE", "\n".join(levels[:4]).encode()).line(("a3", 3, 3, 0)) == 2
     document = Document.parse("FILE", "\n".join(levels).encode())
-    assert document.problems == ("FILE:6: not YAML: aliases stand for more than 100,000 values",)
+    assert [str(each) for each in document.problems] == ["FILE:6: not YAML: aliases stand for more than 100,000 values"]
     assert document.values == {}
 
 
 def test_file_that_is_too_large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It is not even read whole."""
-    monkeypatch.setattr("metrics_apiserver.settings.document.MOST_BYTES", 2**20)
+    monkeypatch.setattr("metrics_apiserver.configuration.document.MOST_BYTES", 2**20)
     monkeypatch.setattr("metrics_apiserver.yaml_values.MOST_BYTES", 2**20)
     path = tmp_path / "config.yaml"
     path.write_bytes(b"# a comment\n" * 2**17)
     document = Document.read(str(path))
-    assert document.problems == (f"{path}: the file has more than 1 MiB",)
+    assert [str(each) for each in document.problems] == [f"{path}: the file has more than 1 MiB"]
 
 
 def test_place_as_people_write_it() -> None:

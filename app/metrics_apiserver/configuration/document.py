@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from metrics_apiserver.settings import Place, Problem
 from metrics_apiserver.yaml_values import MOST_BYTES, YAMLReader, YAMLValueError, read_bounded
 
-__all__ = ["Document", "Place", "written_place"]
-
-# Where something stands below the top: keys, and the numbers of list items.
-Place = tuple[str | int, ...]
+__all__ = ["Document"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +19,7 @@ class Document:
     path: str = ""
     content: bytes = b""
     values: Mapping[str, Any] = field(default_factory=dict)
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
     # The whole with its line, as YAMLReader gives it with `lines`; made when a line is asked for first.
     _lines: list[tuple[int, Any]] = field(default_factory=list, compare=False, repr=False)
 
@@ -31,36 +29,37 @@ class Document:
         try:
             return cls.parse(path, read_bounded(path))
         except OSError as error:
-            return cls(path, problems=(f"--config={path}: {error.strerror}",))
+            return cls(path, problems=(Problem(f"--config={path}: {error.strerror}"),))
 
     @classmethod
     def parse(cls, path: str, content: bytes) -> Document:
         """Read what a file holds."""
         if len(content) > MOST_BYTES:
-            return cls(path, problems=(f"{path}: the file has more than {MOST_BYTES // 2**20} MiB",))
+            return cls(path, problems=(Problem(f"the file has more than {MOST_BYTES // 2**20} MiB", file=path),))
         try:
             reader = YAMLReader(content.decode("utf-8-sig"))
             _, values = reader.document()
         except YAMLValueError as error:
-            return cls(path, content, problems=(f"{path}:{error.line}: not YAML: {error}",))
+            return cls(path, content, problems=(Problem(f"not YAML: {error}", (), path, error.line),))
         except UnicodeDecodeError as error:
-            return cls(path, content, problems=(f"{path}:1: not YAML: {error}",))
-        problems = tuple(f"{path}:{line}: {sentence}" for line, sentence in reader.duplicates)
+            return cls(path, content, problems=(Problem(f"not YAML: {error}", (), path, 1),))
+        problems = tuple(Problem(sentence, (), path, line) for line, sentence in reader.duplicates)
         if values is None:
             return cls(path, content)
         if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-            return cls(path, content, problems=(*problems, f"{path}:1: a mapping of settings is expected"))
+            problems += (Problem("a mapping of settings is expected", (), path, 1),)
+            return cls(path, content, problems=problems)
         return cls(path, content, values, problems)
 
-    def at(self, place: Place) -> str:
-        """Return `FILE:LINE`: the line of this key or list item, or of the nearest around it that is there."""
+    def line(self, place: Place) -> int:
+        """Return the line of this key or list item, or of the nearest around it that is there."""
         line, inside = self._root()
         for step in place:
             found = _child(inside, step)
             if found is None:
                 break
             line, inside = found
-        return f"{self.path}:{line}"
+        return line
 
     def _root(self) -> tuple[int, Any]:
         if not self.values:
@@ -68,14 +67,6 @@ class Document:
         if not self._lines:
             self._lines.append(YAMLReader(self.content.decode("utf-8-sig"), lines=True).document())
         return self._lines[0]
-
-
-def written_place(place: Place) -> str:
-    """Write a place as people do: `providers[1].onEmpty`."""
-    text = ""
-    for step in place:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
-    return text
 
 
 def _child(inside: Any, step: str | int) -> tuple[int, Any] | None:

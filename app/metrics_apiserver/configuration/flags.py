@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from metrics_apiserver.settings.sections import ENVIRONMENT_PREFIX, Setting, settings_table
+from metrics_apiserver.settings import ENVIRONMENT_PREFIX, Setting, settings_table
 
 __all__ = ["add_settings", "add_sources", "variables"]
 
