@@ -95,5 +95,5 @@ def _find(pattern: str, text: str) -> str:
 def _milliseconds(text: str) -> float:
     found = re.fullmatch(r"([\d.]+)(us|ms|s|m|h)", text)
     if found is None:
-        raise BenchmarkError(f"wrk gives a latency of {text!r}, which is no time")
+        raise BenchmarkError(f"wrk gives a latency of {text!r}, which is not a time")
     return float(found[1]) * _TO_MS[found[2]]

@@ -8,8 +8,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, missing
 
-from metrics_apiserver import registry
-from metrics_apiserver.provider import Provider
+from metrics_apiserver.provider import Provider, kinds
 from metrics_apiserver.settings import settings_table
 from metrics_apiserver.settings.durations import Duration, DurationField
 from metrics_apiserver.settings.schema import EntriesField, InstanceSchema
@@ -63,7 +62,7 @@ def _instances() -> Iterator[str]:
 
 
 def _providers() -> Iterator[str]:
-    for entry in registry.installed():
+    for entry in kinds.installed():
         if entry.dist is None or entry.dist.name != DISTRIBUTION:
             continue
         provider: type[Provider] = entry.load()

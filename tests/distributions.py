@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from metrics_apiserver.registry import ENTRY_POINT_GROUP
+from metrics_apiserver.provider.kinds import ENTRY_POINT_GROUP
 
 __all__ = ["install_providers"]
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from metrics_apiserver import registry
+from metrics_apiserver.provider import kinds
 from metrics_apiserver.registry import ProviderError
 from metrics_apiserver.settings import ProviderSettings
 from tests.distributions import install_providers
@@ -72,11 +73,11 @@ def settings(kind: str, **options: Any) -> ProviderSettings:
     [
         pytest.param("nowhere", {}, "there is no provider of the kind nowhere; installed are: ", id="unknown"),
         pytest.param("incomplete", {}, "Incomplete does not have get_metric_by_name", id="a method is missing"),
-        pytest.param("unrelated", {}, "is no provider: a class that derives from", id="another class"),
+        pytest.param("unrelated", {}, "is not a provider: a class that derives from", id="another class"),
         pytest.param("function", {}, "cannot be imported: AttributeError", id="a name that is not there"),
         pytest.param("missing-module", {}, "cannot be imported: ModuleNotFoundError", id="a module that is not there"),
         pytest.param(
-            "no-options", {}, "Options of NoOptions is no marshmallow schema", id="options that are no schema"
+            "no-options", {}, "Options of NoOptions is not a marshmallow schema", id="options that are no schema"
         ),
         pytest.param("whole", {}, "size: Missing data for required field.", id="an option is missing"),
         pytest.param("whole", {"size": "x"}, "size: Not a valid integer.", id="an option is wrong"),
@@ -128,5 +129,5 @@ def test_built_provider_tells_where_it_comes_from(install: Callable[[str, str], 
 
 def test_only_what_is_configured_is_imported(install: Callable[[str, str], None]) -> None:
     """A broken provider that nobody asked for harms nobody."""
-    assert "missing-module" in {entry.name for entry in registry.installed()}
+    assert "missing-module" in {entry.name for entry in kinds.installed()}
     assert registry.check([settings("whole", size=1)]) == []

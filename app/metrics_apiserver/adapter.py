@@ -28,6 +28,7 @@ from metrics_apiserver.provider import (
     Options,
     Provider,
     ProviderContext,
+    kinds,
 )
 from metrics_apiserver.provider.functions import Metrics
 from metrics_apiserver.registry import OfferedProvider, ProviderError
@@ -110,7 +111,7 @@ def serve(metrics: Metrics, address: str = "127.0.0.1:6443", **settings: object)
 
     `settings` are those of the server by their names, such as `log_format="json"`; the command line is not read.
     """
-    (provider_class,) = (entry.load() for entry in registry.installed() if entry.name == "functions")
+    (provider_class,) = (entry.load() for entry in kinds.installed() if entry.name == "functions")
     host, _, port = address.rpartition(":")
     given = {"bind_address": host.strip("[]"), "secure_port": port, **settings}
     adapter = Adapter("metrics")

@@ -10,8 +10,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from metrics_apiserver import registry
 from metrics_apiserver.configuration import flags, load
+from metrics_apiserver.provider import kinds
 from metrics_apiserver.serving.certificates import load_certificate
 from metrics_apiserver.settings import ENVIRONMENT_PREFIX
 
@@ -76,7 +76,7 @@ def _validate(parsed: argparse.Namespace) -> int:
 
 
 def _providers() -> int:
-    rows = [(entry.name, *registry.origin(entry)) for entry in registry.installed()]
+    rows = [(entry.name, *kinds.origin(entry)) for entry in kinds.installed()]
     rows.insert(0, ("NAME", "DISTRIBUTION", "VERSION"))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)

@@ -79,7 +79,7 @@ def _look_up(host: str, port: int, seconds: float | None) -> _Addresses:
     try:
         return socket.getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:
-        # It is no address.
+        # It is not an address.
         pass
     with _lock:
         found = _under_way.get((host, port))

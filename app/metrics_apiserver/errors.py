@@ -47,6 +47,7 @@ __all__ = [
     "UnauthorizedError",
     "WouldWaitError",
     "default_status",
+    "described",
 ]
 
 
@@ -185,7 +186,7 @@ class InternalServerError(StatusError):
 
 
 class BadGatewayError(StatusError):
-    """A provider failed, or gave what is no answer; the message names it."""
+    """A provider failed, or gave what is not an answer; the message names it."""
 
     code = 502
     # meta/v1 has no reason of its own for it.
@@ -235,3 +236,8 @@ def default_status(code: int) -> tuple[str, str]:
     """Return reason and sentence for a bare HTTP status code; an unknown one counts as an internal error."""
     fallback = "BadRequest" if 400 <= code < 500 else "InternalError"
     return _STATUS_BY_CODE.get(code, (fallback, "the server could not answer the request"))
+
+
+def described(error: BaseException) -> str:
+    """Return what somebody's code raised, class and message, as a sentence of the log quotes it."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -11,19 +11,18 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from marshmallow import Schema, ValidationError
 from prometheus_client import CollectorRegistry
 
-from metrics_apiserver.provider import CustomMetricsProvider, ExternalMetricsProvider, Provider, ProviderContext
-from metrics_apiserver.provider.classes import has_schema, is_provider_class, missing_methods
+from metrics_apiserver.errors import described
+from metrics_apiserver.provider import CustomMetricsProvider, ExternalMetricsProvider, Provider, ProviderContext, kinds
 from metrics_apiserver.settings import Place, Problem, ProviderSettings, flatten_messages, located_messages
 
 __all__ = [
     "DISTRIBUTION",
-    "ENTRY_POINT_GROUP",
     "ConfiguredProvider",
     "OfferedProvider",
     "ProviderError",
@@ -31,15 +30,12 @@ __all__ = [
     "build_one",
     "check",
     "discard",
-    "installed",
     "offer",
-    "origin",
     "withdraw",
 ]
 
 # The server's own.
 DISTRIBUTION = "metrics-apiserver"
-ENTRY_POINT_GROUP = "metrics_apiserver.providers"
 _DISCARD_SECONDS = 2.0
 # Of a provider's options, in one line; the list of problems has them all.
 _MOST_SENTENCES = 20
@@ -102,7 +98,7 @@ _offered: dict[str, OfferedProvider] = {}
 
 def offer(provider: OfferedProvider) -> None:
     """Make this kind known in this process. Raises ProviderError where it is known already."""
-    if provider.name in _offered or any(entry.name == provider.name for entry in installed()):
+    if provider.name in _offered or any(entry.name == provider.name for entry in kinds.installed()):
         raise ProviderError(f"a provider of the kind {provider.name} is there already; give this one another name")
     _offered[provider.name] = provider
 
@@ -112,27 +108,16 @@ def withdraw(name: str) -> None:
     del _offered[name]
 
 
-def installed() -> list[EntryPoint]:
-    """List the providers that are installed, by name, then distribution. Imports none of them."""
-    return sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: (entry.name, _origin(entry)))
-
-
-def origin(entry: EntryPoint | OfferedProvider) -> tuple[str, str]:
-    """Return the distribution that a provider belongs to, and its version."""
-    if isinstance(entry, OfferedProvider):
-        return entry.distribution, entry.version
-    return (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
-
-
 def check(providers: Sequence[ProviderSettings]) -> list[Problem]:
     """Return what is wrong with the configured providers: names, classes, options."""
     problems: list[Problem] = []
+    installed = kinds.installed()
     for number, each in enumerate(providers):
         if not each.kind:
             continue  # the configuration was refused for this entry already
         place: Place = ("providers", number)
         try:
-            _maker_and_options(each)
+            _maker_and_options(each, installed)
         except OptionsError as error:
             problems += [Problem(wrong.sentence, (*place, "options", *wrong.place)) for wrong in error.problems]
         except ProviderError as error:
@@ -174,17 +159,17 @@ def discard(providers: Sequence[ConfiguredProvider]) -> None:
 
 def build_one(settings: ProviderSettings, make_context: Callable[[str], ProviderContext]) -> ConfiguredProvider:
     """Build a configured provider. Raises ProviderError."""
-    source, make, options = _maker_and_options(settings)
+    source, make, options = _maker_and_options(settings, kinds.installed())
     place = _place(settings, source)
     context = make_context(settings.name)
     try:
         provider = make(context, options)
     # SystemExit too: it is a failure of this one, and would end whoever builds without a sentence.
     except (Exception, SystemExit) as error:
-        raise ProviderError(f"{place} could not be started: {_sentence(error)}") from error
+        raise ProviderError(f"{place} could not be started: {described(error)}") from error
     if not isinstance(provider, (CustomMetricsProvider, ExternalMetricsProvider)):
-        raise ProviderError(f"{place} is no provider, but a {type(provider).__name__}")
-    distribution, version = origin(source)
+        raise ProviderError(f"{place} is not a provider, but a {type(provider).__name__}")
+    distribution, version = _origin(source)
     return ConfiguredProvider(
         name=settings.name,
         kind=settings.kind,
@@ -197,46 +182,31 @@ def build_one(settings: ProviderSettings, make_context: Callable[[str], Provider
 
 
 def _maker_and_options(
-    settings: ProviderSettings,
+    settings: ProviderSettings, installed: Sequence[EntryPoint]
 ) -> tuple[EntryPoint | OfferedProvider, Callable[[ProviderContext, Mapping[str, Any]], Provider], Mapping[str, Any]]:
-    source = _find(settings)
+    source = _find(settings, installed)
     place = _place(settings, source)
     if isinstance(source, OfferedProvider):
         return source, source.make, _load_options(place, source.options, settings.options)
     try:
-        provider_class = source.load()
-    except (Exception, SystemExit) as error:
-        raise ProviderError(f"{place} cannot be imported: {_sentence(error)}") from error
-    _check_class(place, provider_class)
+        provider_class = kinds.load_class(source)
+    except kinds.KindError as error:
+        raise ProviderError(f"{place} {error}") from error
     return source, provider_class, _load_options(place, provider_class.Options, settings.options)
 
 
-def _find(settings: ProviderSettings) -> EntryPoint | OfferedProvider:
+def _find(settings: ProviderSettings, installed: Sequence[EntryPoint]) -> EntryPoint | OfferedProvider:
     if settings.kind in _offered:
         return _offered[settings.kind]
-    found = [entry for entry in installed() if entry.name == settings.kind]
-    if not found:
-        names = ", ".join(sorted({entry.name for entry in installed()} | set(_offered)))
+    try:
+        found = kinds.find(settings.kind, installed)
+    except kinds.KindError as error:
+        raise ProviderError(f"provider {settings.name}: {error}") from error
+    if found is None:
+        names = ", ".join(sorted({entry.name for entry in installed} | set(_offered)))
         known = f"installed are: {names}" if names else "none is installed (install first: pip install -e .)"
         raise ProviderError(f"provider {settings.name}: there is no provider of the kind {settings.kind}; {known}")
-    if len(found) > 1:
-        owners = " and ".join(_origin(entry) for entry in found)
-        raise ProviderError(
-            f"provider {settings.name}: the kind {settings.kind} is installed twice, by {owners}; remove one of them"
-        )
-    return found[0]
-
-
-def _check_class(place: str, provider_class: Any) -> None:
-    if not is_provider_class(provider_class):
-        raise ProviderError(
-            f"{place} is no provider: a class that derives from CustomMetricsProvider or ExternalMetricsProvider"
-            " is expected"
-        )
-    if missing := missing_methods(provider_class):
-        raise ProviderError(f"{place} is incomplete: {provider_class.__name__} does not have {', '.join(missing)}")
-    if not has_schema(provider_class):
-        raise ProviderError(f"{place}: Options of {provider_class.__name__} is no marshmallow schema")
+    return found
 
 
 def _load_options(place: str, schema: type[Schema], options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -247,14 +217,13 @@ def _load_options(place: str, schema: type[Schema], options: Mapping[str, Any]) 
     return loaded
 
 
-def _origin(entry: EntryPoint | OfferedProvider) -> str:
-    distribution, version = origin(entry)
-    return "an unknown distribution" if distribution == "unknown" else f"{distribution} {version}"
+def _origin(entry: EntryPoint | OfferedProvider) -> tuple[str, str]:
+    return (entry.distribution, entry.version) if isinstance(entry, OfferedProvider) else kinds.origin(entry)
 
 
 def _place(settings: ProviderSettings, entry: EntryPoint | OfferedProvider) -> str:
-    return f"provider {settings.name} ({settings.kind}, from {_origin(entry)})"
-
-
-def _sentence(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(entry, OfferedProvider):
+        written = f"{entry.distribution} {entry.version}"
+    else:
+        written = kinds.written_origin(entry)
+    return f"provider {settings.name} ({settings.kind}, from {written})"

@@ -179,7 +179,8 @@ def test_names_that_are_no_list_of_texts_are_not_in_use(written: str, caplog: py
     cas = client_cas()
     problem = cas.use_config_map({**config_map(), "requestheader-allowed-names": written})
     assert problem == (
-        "the ConfigMap's requestheader-client-ca-file cannot be used: requestheader-allowed-names is no list of names"
+        "the ConfigMap's requestheader-client-ca-file cannot be used:"
+        " requestheader-allowed-names is not a list of names"
     )
     assert not cas.in_force.proxy
     assert cas.use_config_map(config_map()) is None

@@ -62,7 +62,7 @@ def test_output_of_wrk_is_read(old: str, new: str, expected: Load) -> None:
             id="socket",
         ),
         pytest.param(WRK_OUTPUT.replace("45600", "0"), "no request was answered", id="nothing answered"),
-        pytest.param(WRK_OUTPUT.replace("1.31ms", "-nan"), "'-nan', which is no time", id="no time"),
+        pytest.param(WRK_OUTPUT.replace("1.31ms", "-nan"), "'-nan', which is not a time", id="no time"),
         pytest.param("unable to connect", "wrk's output has no", id="something else"),
     ],
 )

@@ -79,8 +79,8 @@ def test_body(client: Client, body: bytes, expected: str, content_type: str | No
         pytest.param(WRITE, b" " * (1 << 20) + b"1", 413, "too large", id="one byte over 1 MiB"),
         pytest.param(WRITE + "?labels=a", b"1", 400, "invalid selector: [a]", id="labels without a value"),
         pytest.param(WRITE + "?labels=a=/", b"1", 400, "a valid label must be", id="a wrong label value"),
-        pytest.param("/write-metrics/namespaces/shop/pods/*/m", b"1", 400, '"*" is no name here', id="every object"),
-        pytest.param("/write-metrics/namespaces/*/pods/x/m", b"1", 400, '"*" is no name here', id="every namespace"),
+        pytest.param("/write-metrics/namespaces/shop/pods/*/m", b"1", 400, '"*" is not a name here', id="every object"),
+        pytest.param("/write-metrics/namespaces/*/pods/x/m", b"1", 400, '"*" is not a name here', id="every namespace"),
         pytest.param("/write-metrics/namespaces/shop/pods", b"1", 400, "invalid request path", id="half a path"),
         pytest.param("/write-metrics/namespaces/shop/nonsense/x/m", b"1", 404, "no matches for", id="no resource"),
         pytest.param(

@@ -172,7 +172,7 @@ def test_provider_flags_replace_the_list_of_the_file(tmp_path: Path) -> None:
         pytest.param(
             environ(secure_port="abc"),
             "--secure-port (METRICS_APISERVER_SECURE_PORT)=abc: Not a valid integer.",
-            id="a port that is no number",
+            id="a port that is not a number",
         ),
         pytest.param(
             environ(secure_port="70000"), "Must be greater than or equal to 1", id="a port that does not exist"
@@ -209,7 +209,7 @@ def test_provider_flags_replace_the_list_of_the_file(tmp_path: Path) -> None:
         pytest.param(environ(secure_prot="1"), "METRICS_APISERVER_SECURE_PROT: there is no such setting", id="a typo"),
         pytest.param(environ(provider=""), "no provider is configured", id="no provider at all"),
         pytest.param(environ(provider="a,a"), "the name a is given twice", id="one name for two instances"),
-        pytest.param(environ(v="high"), "-v (METRICS_APISERVER_V)=high", id="verbosity that is no number"),
+        pytest.param(environ(v="high"), "-v (METRICS_APISERVER_V)=high", id="verbosity that is not a number"),
         pytest.param({"WEB_CONCURRENCY": "2"}, "WEB_CONCURRENCY=2: more than one worker", id="two workers"),
     ],
 )

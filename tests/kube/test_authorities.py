@@ -36,7 +36,7 @@ BAD: list[tuple[str, bytes]] = [
     ("no PEM", b"\xff\xfe"),
     ("a key alone", ONE.certificate.key_pem),
     ("a block without its end alone", ONE.certificate_pem[:200]),
-    ("a block that is no certificate", ONE.certificate_pem + BROKEN),
+    ("a block that is not a certificate", ONE.certificate_pem + BROKEN),
 ]
 
 

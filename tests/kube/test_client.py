@@ -34,7 +34,7 @@ def test_an_answer_comes_with_its_media_type(client: ClusterClient, fake_cluster
         pytest.param(404, {"kind": "Status"}, "404 Not Found", id="a Status without a message"),
         pytest.param(302, b"", "302 Found", id="a redirect is not followed"),
         pytest.param(599, b"", "599", id="a status without a name"),
-        pytest.param(204, b"", "204 No Content", id="an empty success is no answer"),
+        pytest.param(204, b"", "204 No Content", id="an empty success is not an answer"),
     ],
 )
 def test_a_refusal_is_one_error(

@@ -181,7 +181,7 @@ def test_a_group_whose_list_is_none_costs_only_itself(
     ("path", "body", "media_type"),
     [
         pytest.param("/api", {}, V2, id="an aggregated core without items"),
-        pytest.param("/api", {"items": [5]}, V2, id="a group that is no object"),
+        pytest.param("/api", {"items": [5]}, V2, id="a group that is not an object"),
         pytest.param("/api", {}, "application/json", id="a core without versions"),
         pytest.param("/apis", {}, "application/json", id="no groups"),
         pytest.param("/api/v1", {}, "application/json", id="a core version without resources"),

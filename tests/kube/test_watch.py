@@ -65,16 +65,18 @@ def test_an_event_is_there_as_soon_as_it_is_sent(client: ClusterClient, sent: Fa
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        pytest.param(b"nonsense\n", "a line is no event", id="no JSON"),
-        pytest.param(b"[]\n", "a line is no event", id="no object"),
-        pytest.param(b"null\n", "a line is no event", id="null"),
-        pytest.param(b'{"type":"ADDED"}\n', "a line is no event", id="an event without an object"),
-        pytest.param(b'{"type":"ADDED","object":{}}\n', "a line is no event", id="an object without metadata"),
-        pytest.param(b'{"type":"ADDED","object":{"metadata":[]}}\n', "a line is no event", id="metadata as a list"),
-        pytest.param(b'{"type":"ADDED","object":{"metadata":{"name":"a"}}}\n', "a line is no event", id="no version"),
+        pytest.param(b"nonsense\n", "a line is not an event", id="no JSON"),
+        pytest.param(b"[]\n", "a line is not an event", id="no object"),
+        pytest.param(b"null\n", "a line is not an event", id="null"),
+        pytest.param(b'{"type":"ADDED"}\n', "a line is not an event", id="an event without an object"),
+        pytest.param(b'{"type":"ADDED","object":{}}\n', "a line is not an event", id="an object without metadata"),
+        pytest.param(b'{"type":"ADDED","object":{"metadata":[]}}\n', "a line is not an event", id="metadata as a list"),
+        pytest.param(
+            b'{"type":"ADDED","object":{"metadata":{"name":"a"}}}\n', "a line is not an event", id="no version"
+        ),
         pytest.param(
             b'{"type":"NEW","object":{"metadata":{"name":"a","resourceVersion":"8"}}}\n',
-            "a line is no event",
+            "a line is not an event",
             id="a type that there is not",
         ),
         pytest.param(b'{"type":"ADD', "the connection broke inside a line", id="half a line"),

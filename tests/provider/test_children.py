@@ -101,11 +101,11 @@ def _others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        pytest.param("child-abstract", "is incomplete: it does not have get_external_metric, more", id="abstract"),
-        pytest.param("child-without-options", "Options that are not a marshmallow schema", id="no schema"),
+        pytest.param("child-abstract", "is incomplete: Abstract does not have get_external_metric", id="abstract"),
+        pytest.param("child-without-options", "Options of WithoutOptions is not a marshmallow schema", id="no schema"),
         pytest.param("child-function", "is not a provider", id="a function"),
-        pytest.param("child-leaving", "cannot be imported: no licence", id="an import that ends the process"),
-        pytest.param("child-nowhere", "cannot be imported: No module named", id="a module that is not there"),
+        pytest.param("child-leaving", "cannot be imported: SystemExit: no licence", id="an import that exits"),
+        pytest.param("child-nowhere", "cannot be imported: ModuleNotFoundError", id="a module that is not there"),
     ],
 )
 def test_a_class_that_cannot_be_a_child_is_a_sentence_and_ends_nothing(kind: str, words: str) -> None:

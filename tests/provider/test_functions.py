@@ -113,7 +113,7 @@ def generator(ctx: Any) -> Any:
 @pytest.mark.parametrize(
     ("function", "sentence"),
     [
-        pytest.param(42, "42 is no function", id="no function"),
+        pytest.param(42, "42 is not a function", id="no function"),
         pytest.param(lambda a, b, c, d: 1, "its parameter d is number 4", id="too many"),
         pytest.param(lambda name: 1, r"its parameter name is number 1: .*\(ctx, namespace, name\)", id="wrong order"),
         pytest.param(lambda *, url: 1, "its parameter url has to be given by name", id="a keyword without default"),
@@ -179,13 +179,13 @@ def test_namespaces_are_taken(namespace: Any, namespaces: tuple[str, ...]) -> No
 @pytest.mark.parametrize(
     ("namespace", "sentence"),
     [
-        pytest.param("", "'' is no namespace", id="an empty text"),
+        pytest.param("", "'' is not a namespace", id="an empty text"),
         pytest.param([], "the list of namespaces is empty", id="no namespace"),
-        pytest.param("team-*", "'team-\\*' is no namespace", id="a glob"),
+        pytest.param("team-*", "'team-\\*' is not a namespace", id="a glob"),
         pytest.param(["shop", "*"], "NAMESPACE_ALL is every namespace already", id="all and one"),
         pytest.param(["shop", "shop"], "the namespace shop is given twice", id="twice"),
-        pytest.param([3], "3 is no namespace", id="no text"),
-        pytest.param("x" * 64, "is no namespace", id="too long"),
+        pytest.param([3], "3 is not a namespace", id="no text"),
+        pytest.param("x" * 64, "is not a namespace", id="too long"),
     ],
 )
 def test_wrong_namespaces_are_refused(namespace: Any, sentence: str) -> None:
@@ -229,7 +229,7 @@ def test_wrong_name_is_refused(name: Any) -> None:
 
 @pytest.mark.parametrize("resource", ["", 3])
 def test_wrong_resource_is_refused(resource: Any) -> None:
-    with pytest.raises(ValueError, match=r"is no resource: write pods, or deployments\.apps"):
+    with pytest.raises(ValueError, match=r"is not a resource: write pods, or deployments\.apps"):
         Metrics().custom(resource, "rps")(nothing)
 
 
@@ -337,8 +337,8 @@ def test_value_without_a_base() -> None:
 @pytest.mark.parametrize(
     ("make", "kind", "sentence"),
     [
-        pytest.param(lambda: Value(True), TypeError, "True is no number, but a truth: write 1 or 0", id="a bool"),
-        pytest.param(lambda: Value([1]), TypeError, r"\[1\] is no number: give an int", id="a list"),
+        pytest.param(lambda: Value(True), TypeError, "True is not a number, but a truth: write 1 or 0", id="a bool"),
+        pytest.param(lambda: Value([1]), TypeError, r"\[1\] is not a number: give an int", id="a list"),
         pytest.param(lambda: Value("many"), ValueError, "quantities must match", id="a text that is none"),
         pytest.param(
             lambda: Value(timestamp=datetime(2026, 1, 1)),  # noqa: DTZ001 - what is tested
@@ -404,8 +404,8 @@ def test_any_text_is_a_label_set_or_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        pytest.param("queue", "'queue' is no label set: write \"key=value,key2=value2\"", id="no equals sign"),
-        pytest.param("a=1,", "is no label set", id="a comma at the end"),
+        pytest.param("queue", "'queue' is not a label set: write \"key=value,key2=value2\"", id="no equals sign"),
+        pytest.param("a=1,", "is not a label set", id="a comma at the end"),
         pytest.param("a=1,a=2", "has the label a twice", id="a label twice"),
         pytest.param("=x", "the label '' cannot be a label of Kubernetes", id="no key"),
         pytest.param("a==b", "the value '=b' of the label a", id="two equals signs"),

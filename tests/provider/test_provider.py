@@ -62,7 +62,7 @@ def test_number_that_is_none_leaves_its_object_out() -> None:
 
 
 def test_other_failure_of_one_object_fails_the_list() -> None:
-    """Only a missing value is no failure."""
+    """Only a missing value is not a failure."""
     provider = TableProvider({("cart-0", "rps"): BadRequestError("no")})
     with pytest.raises(BadRequestError):
         provider.get_metric_by_selector(

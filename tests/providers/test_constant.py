@@ -126,8 +126,8 @@ def test_listing_has_scopes_and_external_names() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        pytest.param({"value": "x"}, "quantities must match", id="a value that is no quantity"),
-        pytest.param({"value": [1]}, "value", id="a value that is no number"),
+        pytest.param({"value": "x"}, "quantities must match", id="a value that is not a quantity"),
+        pytest.param({"value": [1]}, "value", id="a value that is not a number"),
         pytest.param({"value": float("nan")}, "value", id="not a number"),
         pytest.param({"timestamp": "yesterday"}, "Not an RFC 3339 time with its zone", id="a time that is none"),
         pytest.param(

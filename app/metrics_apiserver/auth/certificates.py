@@ -92,7 +92,7 @@ def load_certificate(der: bytes) -> x509.Certificate:
     try:
         return x509.load_der_x509_certificate(der)
     except Exception as error:
-        raise CertificateRefusedError("it is no certificate that can be read") from error
+        raise CertificateRefusedError("it is not a certificate that can be read") from error
 
 
 def subject_of(certificate: x509.Certificate) -> Subject:

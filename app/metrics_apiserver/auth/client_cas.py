@@ -158,7 +158,7 @@ def _headers_of(data: Mapping[str, str]) -> RequestHeaders:
         found = json.loads(data.get(key) or "null")
         found = [] if found is None else found
         if not isinstance(found, list) or not all(name is None or isinstance(name, str) for name in found):
-            raise ValueError(f"{key} is no list of names")
+            raise ValueError(f"{key} is not a list of names")
         return [name or "" for name in found]
 
     return RequestHeaders.named(

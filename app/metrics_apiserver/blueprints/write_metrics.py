@@ -45,7 +45,7 @@ def _write_custom(router: Router, segments: tuple[str, ...], labels: dict[str, s
     query = CUSTOM_METRICS_API.parse(segments, {})
     audit_id = responses.asking().audit_id
     if query.name is None or query.namespace == "*":
-        raise BadRequestError('a value is written for one object: "*" is no name here')
+        raise BadRequestError('a value is written for one object: "*" is not a name here')
     match request.method:
         case "POST":
             router.write_custom(query.object_name, query.info, labels, _body(), audit_id=audit_id)

@@ -24,7 +24,7 @@ CONFIG_MAP = "kube-system/extension-apiserver-authentication"
 _PATH = "/api/v1/namespaces/kube-system/configmaps"
 # By name, although it is a list: that Role allows no other one.
 _FIELD_SELECTOR = "metadata.name=extension-apiserver-authentication"
-# A watch that ended earlier than this, without a word, is no success.
+# A watch that ended earlier than this, without a word, is not a success.
 _SHORT_SECONDS = 1.0
 _JOIN_SECONDS = 1.0
 

@@ -26,7 +26,7 @@ __all__ = ["CachePolicy", "CacheStoppedError", "ObjectCache"]
 
 # No such resource (any more), or one that cannot be listed, as TokenReview.
 _NOTHING_TO_LIST = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
-# A watch that ended earlier than this, without a word, is no success.
+# A watch that ended earlier than this, without a word, is not a success.
 _SHORT_SECONDS = 1.0
 # So many watches in a row may fail before everything is listed again, which heals whatever it was.
 _ATTEMPTS = 5

@@ -90,7 +90,7 @@ def _is_text(token: str) -> bool:
 def _status(answer: Mapping[str, Any], path: str) -> Mapping[str, Any]:
     status = answer.get("status")
     if not isinstance(status, Mapping):
-        raise ClusterError(f"POST {path}: the answer is no review")
+        raise ClusterError(f"POST {path}: the answer is not a review")
     return status
 
 
@@ -100,7 +100,7 @@ def _user(user: object) -> ReviewedUser:
         raise ClusterError(f"POST {_TOKEN_REVIEWS}: the answer names no user")
     extra, uid = user.get("extra") or {}, user.get("uid") or ""
     if not isinstance(extra, Mapping) or not isinstance(uid, str):
-        raise ClusterError(f"POST {_TOKEN_REVIEWS}: the answer is no review")
+        raise ClusterError(f"POST {_TOKEN_REVIEWS}: the answer is not a review")
     return ReviewedUser(
         name=name,
         uid=uid,
@@ -113,5 +113,5 @@ def _texts(values: object, path: str) -> tuple[str, ...]:
     if values is None:
         return ()
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise ClusterError(f"POST {path}: the answer is no review")
+        raise ClusterError(f"POST {path}: the answer is not a review")
     return tuple(values)

@@ -46,8 +46,8 @@ class ObjectStore:
     def put(self, metadata: Mapping[str, Any]) -> None:
         """Keep an object, as it is now.
 
-        Raises ShapeError for what is no object's metadata, and NoRoomError for one object too many, or one that is too
-        large for what is left; what was known of it stays then.
+        Raises ShapeError for what is not an object's metadata, and NoRoomError for one object too many, or one that
+        is too large for what is left; what was known of it stays then.
         """
         name = _name(metadata)
         found = mapping_of(metadata, "labels")

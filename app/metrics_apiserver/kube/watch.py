@@ -39,8 +39,8 @@ class Watch:
 
     With a field selector, of those that it fits. Iterating gives each event's type and the object's metadata,
     bookmarks included. The iteration ends when the cluster ends the watch, and raises ClusterError for everything
-    else: a broken connection, a watch or an event that lasts too long, and what is no event have no status, an ERROR
-    event has the status that it names (410: the version is too old).
+    else: a broken connection, a watch or an event that lasts too long, and what is not an event have no status, an
+    ERROR event has the status that it names (410: the version is too old).
 
     Three minutes of silence after a bookmark are an error. With `bookmarks`, which the watches of a resource share, it
     counts from the beginning: as an error where the server is known to send bookmarks, else as the watch's end, so that
@@ -131,9 +131,9 @@ class Watch:
             metadata = metadata_of(document.get("object"))
             text_of(metadata, "resourceVersion")
         except (orjson.JSONDecodeError, ShapeError) as error:
-            raise self._error("a line is no event") from error
+            raise self._error("a line is not an event") from error
         if kind not in _TYPES:
-            raise self._error("a line is no event")
+            raise self._error("a line is not an event")
         return kind, metadata
 
     def _refusal(self, status: Mapping[str, Any]) -> ClusterError:

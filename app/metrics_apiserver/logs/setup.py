@@ -71,7 +71,7 @@ def get_logger(name: str) -> EventLogger:
 
 
 def show(text: str) -> None:
-    """Write text that is no event, after the lines so far."""
+    """Write text that is not an event, after the lines so far."""
     for handler in _handlers():
         handler.write(text)
 

@@ -41,7 +41,7 @@ _SUSPICIOUS = re.compile(r"[?&;#=@\\]")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}:(?://)?|/*")
 # Where the key of a requirement stands, after whatever is before it.
 _LABEL_KEY = re.compile(r"[^\w]*+([\w./-]*+)")
-# What ends the name before a sign, in a text that is no URL.
+# What ends the name before a sign, in a text that is not a URL.
 _BEFORE_NAME = re.compile(r"[\s,;&?#\"'(){}\[\]]")
 
 _FIELDS = frozenset(
@@ -174,7 +174,7 @@ def _is_telling_key(requirement: str) -> bool:
 
 
 def _names_secret(text: str) -> bool:
-    """Return whether a text that is no URL has a name and a sign after it, and the name is that of a secret."""
+    """Return whether a text that is not a URL has a name and a sign after it, and the name is that of a secret."""
     lowered = text.lower()
     if not any(word in lowered for word in _WORDS):
         return False

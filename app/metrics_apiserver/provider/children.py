@@ -5,21 +5,17 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterator, Mapping
-from importlib.metadata import entry_points
 from typing import Any, NamedTuple
 
 from marshmallow import Schema, ValidationError, fields, post_load
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
 
-from metrics_apiserver.provider.classes import has_schema, is_provider_class, missing_methods
+from metrics_apiserver.provider import kinds
 from metrics_apiserver.provider.context import ProviderContext
 from metrics_apiserver.provider.interfaces import Provider
 
 __all__ = ["Child", "ChildOptions"]
-
-# The group that the server reads, too: what can be configured by itself can be held.
-_ENTRY_POINT_GROUP = "metrics_apiserver.providers"
 
 
 class Child(NamedTuple):
@@ -84,19 +80,13 @@ class _ChildMetrics(Collector):
 
 
 def _find_class(kind: str) -> type[Provider]:
-    found = [entry for entry in entry_points(group=_ENTRY_POINT_GROUP) if entry.name == kind]
-    if len(found) != 1:
-        problem = f"there is no provider of the kind {kind}" if not found else f"the kind {kind} is installed twice"
-        raise ValidationError(problem, "kind")
     try:
-        provider_class = found[0].load()
-    # SystemExit too: the master reads the options, and would end without a sentence.
-    except (Exception, SystemExit) as error:
-        raise ValidationError(f"the kind {kind} cannot be imported: {error}", "kind") from error
-    if not is_provider_class(provider_class):
-        raise ValidationError(f"the kind {kind} is not a provider", "kind")
-    if missing := missing_methods(provider_class):
-        raise ValidationError(f"the kind {kind} is incomplete: it does not have {', '.join(missing)}", "kind")
-    if not has_schema(provider_class):
-        raise ValidationError(f"the kind {kind} has Options that are not a marshmallow schema", "kind")
-    return provider_class
+        entry = kinds.find(kind, kinds.installed())
+    except kinds.KindError as error:
+        raise ValidationError(str(error), "kind") from error
+    if entry is None:
+        raise ValidationError(f"there is no provider of the kind {kind}", "kind")
+    try:
+        return kinds.load_class(entry)
+    except kinds.KindError as error:
+        raise ValidationError(f"the kind {kind} {error}", "kind") from error

@@ -83,7 +83,7 @@ class CustomMetricsProvider(Provider, ABC):
             try:
                 values.append(self.get_metric_by_name(ctx, name, info, metric_selector))
             except (NotFoundError, NotFiniteError):
-                continue  # an object without a value is no failure of the list
+                continue  # an object without a value is not a failure of the list
         return values
 
 

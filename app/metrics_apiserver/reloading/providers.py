@@ -16,6 +16,7 @@ from metrics_apiserver.discovery import Discovery
 from metrics_apiserver.dispatch.bulkhead import share_of_threads
 from metrics_apiserver.dispatch.instance import Instance
 from metrics_apiserver.dispatch.router import Router
+from metrics_apiserver.errors import described
 from metrics_apiserver.model.clock import Clock
 from metrics_apiserver.registry import ConfiguredProvider, ProviderError
 from metrics_apiserver.reloading.calls import Calls, HangingError, Subject
@@ -187,7 +188,7 @@ class RunningProviders:
         except ProviderError:
             raise
         except Exception as error:
-            raise ProviderError(f"{subject.failure}: {type(error).__name__}: {error}") from error
+            raise ProviderError(f"{subject.failure}: {described(error)}") from error
 
     def _swap(self, providers: list[ConfiguredProvider]) -> bool:
         """Have these asked from now on, and the others leave; False where the server is stopping."""

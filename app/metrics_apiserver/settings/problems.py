@@ -16,7 +16,7 @@ Place = tuple[str | int, ...]
 class Problem:
     """One thing that is wrong; `str` gives the line that a user reads, `FILE:LINE: sentence`.
 
-    `place` is where it belongs in a file, whether or not a file says it: empty where that is no setting. `file` and
+    `place` is where it belongs in a file, whether or not a file says it: empty where that is not a setting. `file` and
     `line` are those of the file that does say it; without a line the file as a whole is meant.
     """
 

@@ -38,7 +38,7 @@ def _told(text: str, default: object = "") -> dict[str, Any]:
 
 
 class _Keys(Schema):
-    """What all have in common: how they say that something is no mapping, or a key unknown."""
+    """What all have in common: how they say that something is not a mapping, or a key unknown."""
 
     error_messages = {"type": "Must be a mapping.", "unknown": "There is no such key."}  # noqa: RUF012 - marshmallow's
 

@@ -29,7 +29,7 @@ class LoadingError(Exception):
 
 
 def _check_file(name: str) -> None:
-    """Refuse a file that is not there, or is no Python; it is not run."""
+    """Refuse a file that is not there, or is not Python; it is not run."""
     try:
         compile(Path(name).read_bytes(), name, "exec")
     except OSError as error:
@@ -105,7 +105,7 @@ def _load_module(name: str) -> Loaded:
         return Loaded(_found(module, module_name), lambda: None)
     metrics = getattr(module, attribute, None)
     if not isinstance(metrics, Metrics):
-        raise LoadingError(f"{attribute} of the module {module_name} is no Metrics, but {type(metrics).__name__}")
+        raise LoadingError(f"{attribute} of the module {module_name} is not a Metrics, but {type(metrics).__name__}")
     return Loaded([metrics], lambda: None)
 
 

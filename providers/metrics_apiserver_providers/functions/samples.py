@@ -17,7 +17,7 @@ _NO_LABELS: Mapping[str, str] = {}
 
 
 class ResultError(Exception):
-    """A function returned what is no value; the sentence is fit for whoever reads the metric."""
+    """A function returned what is not a value; the sentence is fit for whoever reads the metric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _object_name(key: object, namespace: str | None) -> NamespacedName:
     if isinstance(key, NamespacedName):
         return key
     if not isinstance(key, str) or not key:
-        raise TypeError(f"{key!r} is no object: the key is its name, or the object itself")
+        raise TypeError(f"{key!r} is not an object: the key is its name, or the object itself")
     if namespace is None:
         raise ValueError(f"the name {key} does not say in which namespace: use the object itself as the key")
     return NamespacedName(namespace, key)

@@ -33,7 +33,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What one of them has of an object or label set, and the other; None is no value."""
+    """What one of them has of an object or label set, and the other; None is not a value."""
 
     where: str
     first: Quantity | None
@@ -59,7 +59,7 @@ def by_key(values: Iterable[Any]) -> Keyed:
     found: dict[Hashable, tuple[str, Quantity]] = {}
     for value in values:
         if not isinstance(value, (MetricValue, ExternalMetricValue)) or not isinstance(value.value, Quantity):
-            raise TypeError(f"{type(value).__name__} is no value of a metric, or has none")
+            raise TypeError(f"{type(value).__name__} is not a value of a metric, or has none")
         key, where = _place(value)
         found[key, seen[key]] = where, value.value
         seen[key] += 1

@@ -179,7 +179,7 @@ class ShadowProvider(CustomMetricsProvider, ExternalMetricsProvider):
 
 
 def _outcome(ask: Callable[[], Any]) -> Outcome:
-    """Take what is answered, one value or several, or raised; what is not found is no value."""
+    """Take what is answered, one value or several, or raised; what is not found is not a value."""
     try:
         answer = ask()
         return by_key((answer,) if isinstance(answer, MetricValue) else answer)

@@ -123,7 +123,7 @@ def test_before_the_first_run_there_is_an_error(polling: Polling, trigger: Any, 
 @pytest.mark.parametrize(
     ("function", "sentence"),
     [
-        pytest.param(lambda _ctx: [1], "its function returned no value: [1] is no number", id="a wrong answer"),
+        pytest.param(lambda _ctx: [1], "its function returned no value: [1] is not a number", id="a wrong answer"),
         pytest.param(lambda _ctx: {}["x"], "its function fails with KeyError (the log says more)", id="an exception"),
     ],
 )

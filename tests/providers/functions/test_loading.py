@@ -144,8 +144,8 @@ def test_module_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ("module", "sentence"),
     [
         pytest.param("nowhere_at_all", "the module nowhere_at_all cannot be imported: ModuleNotFoundError", id="gone"),
-        pytest.param("json:dumps", "dumps of the module json is no Metrics, but function", id="something else"),
-        pytest.param("json:nothing", "nothing of the module json is no Metrics, but NoneType", id="not there"),
+        pytest.param("json:dumps", "dumps of the module json is not a Metrics, but function", id="something else"),
+        pytest.param("json:nothing", "nothing of the module json is not a Metrics, but NoneType", id="not there"),
         pytest.param("json", "json has no Metrics", id="no Metrics"),
     ],
 )

@@ -85,7 +85,7 @@ def test_read_of_a_polled_metric_selects(served: Served) -> None:
 
 
 def test_poll_that_finds_nothing_has_no_data(served: Served) -> None:
-    """It is no failure."""
+    """It is not a failure."""
 
     def missing() -> None:
         raise MetricNotFoundError("queues", "depth")

@@ -34,7 +34,7 @@ def selected(result: Any, selector: str = "") -> list[tuple[str, dict[str, str]]
         pytest.param("queue in (orders,mail),!zone", [("30", ORDERS), ("12", MAIL)], id="the whole grammar"),
         pytest.param("!zone", [("30", ORDERS), ("12", MAIL)], id="never the base, though no label matches as well"),
         pytest.param("queue!=orders", [("12", MAIL)], id="not the base either where a label must differ"),
-        pytest.param("queue=none", [], id="none that matches is no failure"),
+        pytest.param("queue=none", [], id="none that matches is not a failure"),
     ],
 )
 def test_selector_never_gives_the_base(selector: str, expected: Any) -> None:
@@ -65,13 +65,13 @@ def test_read_without_a_selector(result: Any, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("result", "sentence"),
     [
-        pytest.param([1, 2], r"\[1, 2\] is no number: give an int", id="a list"),
+        pytest.param([1, 2], r"\[1, 2\] is not a number: give an int", id="a list"),
         pytest.param("many", "quantities must match", id="a text"),
-        pytest.param(object(), "is no number", id="an object"),
-        pytest.param({"queue": 1}, "'queue' is no label set", id="a key that is no label set"),
+        pytest.param(object(), "is not a number", id="an object"),
+        pytest.param({"queue": 1}, "'queue' is not a label set", id="a key that is not a label set"),
         pytest.param({3: 1}, "the key 3 must be a label set", id="a key that is no text"),
         pytest.param({"a=1,b=2": 1, "b=2,a=1": 2}, "the label set a=1,b=2 is given twice", id="one set twice"),
-        pytest.param({"queue=orders": Value(3)}, "is no number", id="a Value in a mapping"),
+        pytest.param({"queue=orders": Value(3)}, "is not a number", id="a Value in a mapping"),
     ],
 )
 def test_wrong_result_is_named(result: Any, sentence: str) -> None:
@@ -113,12 +113,12 @@ def test_values_of_objects(result: Any, expected: Any) -> None:
     ("result", "namespace", "sentence"),
     [
         pytest.param({"web-0": 7}, None, "the name web-0 does not say in which namespace: use the object", id="bare"),
-        pytest.param({3: 7}, "shop", "3 is no object: the key is its name, or the object itself", id="no name"),
-        pytest.param({"": 7}, "shop", "'' is no object", id="an empty name"),
+        pytest.param({3: 7}, "shop", "3 is not an object: the key is its name, or the object itself", id="no name"),
+        pytest.param({"": 7}, "shop", "'' is not an object", id="an empty name"),
         pytest.param({"web-0": 7, WEB_0: 8}, "shop", "the object shop/web-0 is named twice", id="twice"),
-        pytest.param({"web-0": [1]}, "shop", r"shop/web-0: \[1\] is no number", id="a value that is none"),
+        pytest.param({"web-0": [1]}, "shop", r"shop/web-0: \[1\] is not a number", id="a value that is none"),
         pytest.param({"web-0": {"a=1": 1}}, "shop", "an object has a number or a Value, no mapping", id="a mapping"),
-        pytest.param([7], "shop", r"\[7\] is no number", id="a list"),
+        pytest.param([7], "shop", r"\[7\] is not a number", id="a list"),
     ],
 )
 def test_wrong_values_of_objects_are_named(result: Any, namespace: str | None, sentence: str) -> None:

@@ -101,7 +101,7 @@ def test_first_is_served_and_difference_counted_and_logged(
 def test_custom_metrics_are_compared_by_name_and_by_selector(
     first: Any, second: Any, result: str, make_shadow: MakeShadow, context: ProviderContext
 ) -> None:
-    """Not found is no failure; the first's own error is the client's."""
+    """Not found is not a failure; the first's own error is the client's."""
     tables = [{("cart-0", "packets"): value} for value in (first, second)]
     shadow = make_shadow(*(TableProvider(table) for table in tables))
     if isinstance(first, Exception) or first is None:

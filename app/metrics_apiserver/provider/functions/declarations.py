@@ -99,7 +99,7 @@ def _namespaces(given: Any) -> tuple[str, ...]:
         if namespace == NAMESPACE_ALL:
             raise ValueError("NAMESPACE_ALL is every namespace already: give it alone")
         if not isinstance(namespace, str) or not _NAMESPACE.fullmatch(namespace):
-            raise ValueError(f"{namespace!r} is no namespace: give its name, several in a list, or NAMESPACE_ALL")
+            raise ValueError(f"{namespace!r} is not a namespace: give its name, several in a list, or NAMESPACE_ALL")
         if namespaces.count(namespace) > 1:
             raise ValueError(f"the namespace {namespace} is given twice")
     if not namespaces:
@@ -110,7 +110,7 @@ def _namespaces(given: Any) -> tuple[str, ...]:
 def _resource(given: Any) -> Any:
     resource = GroupResource.parse(given) if isinstance(given, str) else given
     if resource is not None and (not isinstance(resource, GroupResource) or not resource.resource):
-        raise ValueError(f"{given!r} is no resource: write pods, or deployments.apps")
+        raise ValueError(f"{given!r} is not a resource: write pods, or deployments.apps")
     return resource
 
 
@@ -132,7 +132,7 @@ def _arguments(function: Any, offered: tuple[str, ...]) -> int:
     """
     form = f"it is called with ({', '.join(offered)}), or the first of them"
     if not callable(function):
-        raise TypeError(f"{function!r} is no function: {form}")
+        raise TypeError(f"{function!r} is not a function: {form}")
     if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
         kind = "a coroutine" if inspect.iscoroutinefunction(function) else "a generator"
         raise TypeError(f"{function!r} is {kind}: a plain function is needed")

@@ -38,7 +38,7 @@ class Registration:
     def cancel(self) -> None:
         """Stop the polling, and remove the metric: reads find none. A run that is under way ends by itself, unheard.
 
-        Again is no error.
+        Again is not an error.
         """
         self._metrics._remove(self)
 

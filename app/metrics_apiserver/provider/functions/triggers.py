@@ -45,7 +45,7 @@ def every(*, seconds: float = 0.0, minutes: float = 0.0, hours: float = 0.0) -> 
 
 
 def check_trigger(trigger: object) -> None:
-    """Raise TypeError for what is no trigger, with a sentence."""
+    """Raise TypeError for what is not a trigger, with a sentence."""
     forms = "every(seconds=…), an iterable or a queue of events, or None for 'when asked'"
     if isinstance(trigger, (int, float)):
         raise TypeError(f"the trigger is the number {trigger}: write every(seconds={trigger})")

@@ -27,14 +27,14 @@ _UNSET: Final = _Unset()
 def quantity_of(number: Any) -> Quantity | None:
     """Read a number; None, NaN and infinity are no data, and give None.
 
-    Raises TypeError for what is no number, QuantityError (a ValueError) for a text that is none.
+    Raises TypeError for what is not a number, QuantityError (a ValueError) for a text that is none.
     """
     if number is None:
         return None
     if isinstance(number, Decimal):
         return Quantity.of(number) if number.is_finite() else None
     if isinstance(number, bool):
-        raise TypeError(f"{number} is no number, but a truth: write 1 or 0")
+        raise TypeError(f"{number} is not a number, but a truth: write 1 or 0")
     # Not int and float: numpy's numbers are neither.
     if isinstance(number, numbers.Integral):
         return Quantity.from_int(int(number))
@@ -42,7 +42,7 @@ def quantity_of(number: Any) -> Quantity | None:
         return Quantity.from_float(float(number)) if math.isfinite(number) else None
     if isinstance(number, (str, Quantity)):
         return Quantity.of(number)
-    raise TypeError(f"{_shown(number)} is no number: give an int, a float, a Decimal, a Quantity or the text of one")
+    raise TypeError(f"{_shown(number)} is not a number: give an int, a float, a Decimal, a Quantity or the text of one")
 
 
 class Value:
@@ -111,7 +111,7 @@ def parse_label_set(text: str) -> dict[str, str]:
     for part in text.split(","):
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals:
-            raise ValueError(f'{text!r} is no label set: write "key=value,key2=value2", or "" for the base value')
+            raise ValueError(f'{text!r} is not a label set: write "key=value,key2=value2", or "" for the base value')
         if key in labels:
             raise ValueError(f"the label set {text!r} has the label {key} twice")
         _check_label(key, value)

@@ -100,7 +100,7 @@ class CustomMetricsConformance(ProviderConformance):
         answers.check_times(answers.listed(custom.by_selector("has-it"), MetricValue))
 
     def test_custom_values_are_quantities(self, custom: CustomReads) -> None:
-        """NaN is no quantity."""
+        """NaN is not a quantity."""
         answers.check_quantities(self._by_name(custom))
         answers.check_quantities(answers.listed(custom.by_selector("has-it"), MetricValue))
 
@@ -123,7 +123,7 @@ class CustomMetricsConformance(ProviderConformance):
         _check_not_found(partial(custom.by_name, "conformance-nobody"))
 
     def test_unknown_custom_metric_gives_an_empty_list(self, custom: CustomReads) -> None:
-        """By selector it is no failure."""
+        """By selector it is not a failure."""
         assert not list(custom.by_selector("has-it", unknown=True)), "a metric that nobody has gives an empty list"
 
     def test_selector_that_matches_no_object_gives_an_empty_list(self, custom: CustomReads) -> None:

@@ -72,7 +72,7 @@ class ExternalMetricsConformance(ProviderConformance):
         answers.check_times(self._values(external))
 
     def test_external_values_are_quantities(self, external: ExternalReads) -> None:
-        """NaN is no quantity."""
+        """NaN is not a quantity."""
         answers.check_quantities(self._values(external))
 
     def test_windows_of_external_values_are_whole_seconds(self, external: ExternalReads) -> None:
