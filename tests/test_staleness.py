@@ -149,7 +149,7 @@ def test_a_thread_looks_by_itself(
     following.start()
     wait_until(lambda: "one is stale" in caplog.text, 10, "nobody looks")
     following.stop()
-    assert not following._thread.is_alive()
+    assert not following._background.alive
 
 
 def test_files_that_cannot_be_used_are_stale_until_they_can(

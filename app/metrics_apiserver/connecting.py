@@ -6,10 +6,13 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from urllib3.exceptions import LocationParseError
 from urllib3.util.connection import allowed_gai_family
+
+from metrics_apiserver.concurrency import Flights
 
 __all__ = ["connect"]
 
@@ -17,8 +20,7 @@ __all__ = ["connect"]
 _MOST_LOOK_UPS = 32
 _Addresses = Sequence[tuple[Any, ...]]
 
-_lock = threading.Lock()
-_under_way: dict[tuple[str, int], Future[_Addresses]] = {}
+_under_way = Flights[tuple[str, int], Future[_Addresses]]()
 
 
 def connect(
@@ -81,18 +83,19 @@ def _look_up(host: str, port: int, seconds: float | None) -> _Addresses:
     except socket.gaierror:
         # It is not an address.
         pass
-    with _lock:
-        found = _under_way.get((host, port))
-        if found is None:
-            if len(_under_way) >= _MOST_LOOK_UPS:
-                raise TimeoutError("too many names are being looked up, and the resolver does not answer")
-            found = Future()
-            threading.Thread(target=_ask, args=(host, port, found), name="look-up", daemon=True).start()
-            _under_way[host, port] = found
+    found, _new = _under_way.join((host, port), partial(_begin, host, port))
     try:
         return found.result(seconds)
     except TimeoutError as error:
         raise TimeoutError(f"the resolver does not say in time where {host} is") from error
+
+
+def _begin(host: str, port: int) -> Future[_Addresses]:
+    if len(_under_way) >= _MOST_LOOK_UPS:
+        raise TimeoutError("too many names are being looked up, and the resolver does not answer")
+    found: Future[_Addresses] = Future()
+    threading.Thread(target=_ask, args=(host, port, found), name="look-up", daemon=True).start()
+    return found
 
 
 def _ask(host: str, port: int, found: Future[_Addresses]) -> None:
@@ -103,5 +106,4 @@ def _ask(host: str, port: int, found: Future[_Addresses]) -> None:
     else:
         found.set_result(addresses)
     finally:
-        with _lock:
-            del _under_way[host, port]
+        _under_way.end((host, port), found)

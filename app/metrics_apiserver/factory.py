@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from metrics_apiserver import registry
 from metrics_apiserver.auth.delegation import Delegation
+from metrics_apiserver.concurrency.budget import provider_room
 from metrics_apiserver.discovery import Discovery
-from metrics_apiserver.dispatch.bulkhead import provider_room
 from metrics_apiserver.dispatch.router import Router
 from metrics_apiserver.kube.client import ClusterClient
 from metrics_apiserver.kube.cluster import Cluster

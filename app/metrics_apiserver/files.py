@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import watchfiles
 
+from metrics_apiserver.concurrency import Background
 from metrics_apiserver.staleness import Followed
 
 __all__ = ["FileFollower"]
@@ -45,58 +45,58 @@ class FileFollower:
         self._name = name
         self._interval = interval
         self._step = step
-        self._failed = ""
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._background = Background(
+            name,
+            self._turn,
+            logger=logger,
+            failure=f"{name}: a change could not be looked at",
+            mistaken=self._mistaken,
+        )
 
     def start(self) -> None:
         """Start to follow, if there is a file; once."""
         if self._folders:
             # It tells of every change at the level of our own news.
             logging.getLogger("watchfiles").setLevel(logging.WARNING)
-            self._thread.start()
+            self._background.start()
 
     def stop(self, seconds: float = _JOIN_SECONDS) -> None:
         """Stop, and wait for it no longer than this."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(seconds)
+        self._background.stop(seconds)
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self._follow()
-            except (OSError, RuntimeError) as error:  # the library's own error is the latter, and not exported
-                # A folder may be away for a while, and be another one when it is back.
-                self._logger.debug("%s: a folder cannot be watched: %s", self._name, error)
-            if not self._stopping.wait(self._interval):
-                self._look()
+    def _turn(self) -> float:
+        """Look at the files at every change, and once where their folders cannot be followed."""
+        for _ in self._changes():
+            self._look()
+        if not self._background.stopping.is_set():
+            self._look()
+        return self._interval
 
     def _look(self) -> None:
-        try:
-            problem = self._changed()
-            self._failed = ""
-            if self._followed is not None:
-                self._followed.in_touch()
-                self._followed.refused(problem)
-        except Exception as error:
-            # The thread must outlive a mistake of ours: nobody would start it again.
-            if self._failed != repr(error):
-                self._failed = repr(error)
-                self._logger.exception("%s: a change could not be looked at", self._name)
-            if self._followed is not None:
-                self._followed.out_of_touch("a change could not be looked at")
+        problem = self._changed()
+        if self._followed is not None:
+            self._followed.in_touch()
+            self._followed.refused(problem)
 
-    def _follow(self) -> None:
-        for _ in watchfiles.watch(
-            *self._folders,
-            watch_filter=None,
-            debounce=5 * self._step,
-            step=self._step,
-            rust_timeout=round(self._interval * 1000),
-            yield_on_timeout=True,
-            stop_event=self._stopping,
-            recursive=False,
-            raise_interrupt=False,
-        ):
-            self._look()
+    def _mistaken(self, _error: BaseException) -> float:
+        if self._followed is not None:
+            self._followed.out_of_touch("a change could not be looked at")
+        return self._interval
+
+    def _changes(self) -> Iterator[object]:
+        """Tell of every change, and of every interval without one."""
+        try:
+            yield from watchfiles.watch(
+                *self._folders,
+                watch_filter=None,
+                debounce=5 * self._step,
+                step=self._step,
+                rust_timeout=round(self._interval * 1000),
+                yield_on_timeout=True,
+                stop_event=self._background.stopping,
+                recursive=False,
+                raise_interrupt=False,
+            )
+        except (OSError, RuntimeError) as error:  # the library's own error is the latter, and not exported
+            # A folder may be away for a while, and be another one when it is back.
+            self._logger.debug("%s: a folder cannot be watched: %s", self._name, error)

@@ -8,7 +8,7 @@ A program that runs the server itself offers its own providers beside them (`off
 from __future__ import annotations
 
 import logging
-import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
@@ -17,6 +17,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError
 from prometheus_client import CollectorRegistry
 
+from metrics_apiserver.concurrency import within
 from metrics_apiserver.errors import described
 from metrics_apiserver.provider import CustomMetricsProvider, ExternalMetricsProvider, Provider, ProviderContext, kinds
 from metrics_apiserver.settings import Place, Problem, ProviderSettings, flatten_messages, located_messages
@@ -143,18 +144,14 @@ def build(
 
 
 def discard(providers: Sequence[ConfiguredProvider]) -> None:
-    """Stop providers that never started, the last one first; waits for them no longer than a moment."""
+    """Stop providers that never started, the last one first; what hangs is waited for no longer than a moment."""
 
-    def stop() -> None:
-        for configured in reversed(providers):
-            try:
-                configured.provider.stop()
-            except Exception:
-                logger.exception("provider %s failed to stop", configured.name)
-
-    thread = threading.Thread(target=stop, name="discard-providers", daemon=True)
-    thread.start()
-    thread.join(_DISCARD_SECONDS)
+    deadline = time.monotonic() + _DISCARD_SECONDS
+    for configured in reversed(providers):
+        what = f"provider {configured.name} failed to stop"
+        left = max(0.0, deadline - time.monotonic())
+        if not within(left, configured.provider.stop, f"discard-{configured.name}", logger=logger, failure=what):
+            logger.warning("provider %s has not stopped in time: it is left behind", configured.name)
 
 
 def build_one(settings: ProviderSettings, make_context: Callable[[str], ProviderContext]) -> ConfiguredProvider:

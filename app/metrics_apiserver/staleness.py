@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from metrics_apiserver.concurrency import Background
+
 __all__ = ["STALE_SECONDS", "Followed", "Following", "Stale"]
 
 # As long as a hiccup may last before anybody hears of it.
@@ -81,8 +83,7 @@ class Following:
         self._lock = threading.Lock()
         self._followed: dict[Followed, None] = {}
         self._said: set[Followed] = set()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="followed", daemon=True)
+        self._background = Background("followed", self._turn, logger=logger)
 
     def follow(self, name: str) -> Followed:
         """Begin to follow something."""
@@ -130,17 +131,15 @@ class Following:
 
     def start(self) -> None:
         """Begin to look; once."""
-        self._thread.start()
+        self._background.start()
 
     def stop(self) -> None:
         """Look no longer."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(_JOIN_SECONDS)
+        self._background.stop(_JOIN_SECONDS)
 
-    def _run(self) -> None:
-        while not self._stopping.wait(_LOOK_SECONDS):
-            self.look()
+    def _turn(self) -> float:
+        self.look()
+        return _LOOK_SECONDS
 
     def _all(self) -> list[Followed]:
         with self._lock:

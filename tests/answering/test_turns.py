@@ -9,7 +9,7 @@ import pytest
 from werkzeug.test import Client
 
 from metrics_apiserver.answering.turns import Turns
-from metrics_apiserver.budget import LARGE_ANSWERS
+from metrics_apiserver.concurrency.budget import LARGE_ANSWERS
 from metrics_apiserver.errors import ServiceUnavailableError
 from metrics_apiserver.provider import ExternalMetricValue, Quantity
 from metrics_apiserver.server import MetricsServer

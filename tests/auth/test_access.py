@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from werkzeug.test import Client
 
-from metrics_apiserver.budget import REVIEWS_OF_STRANGERS
+from metrics_apiserver.concurrency.budget import REVIEWS_OF_STRANGERS
 from metrics_apiserver.logs import DECISIONS
 from metrics_apiserver.provider import UserInfo
 from metrics_apiserver.server import MetricsServer

@@ -20,7 +20,7 @@ from metrics_apiserver.auth.bearer_token import BearerTokens
 from metrics_apiserver.auth.request_info import request_info
 from metrics_apiserver.auth.user import ANONYMOUS as USER_ANONYMOUS
 from metrics_apiserver.auth.waiting import Waiting
-from metrics_apiserver.budget import REVIEWS_OF_ONE_USER, REVIEWS_OF_STRANGERS, THREADS
+from metrics_apiserver.concurrency.budget import REVIEWS_OF_ONE_USER, REVIEWS_OF_STRANGERS, THREADS
 from metrics_apiserver.errors import ServiceUnavailableError
 from metrics_apiserver.server import MetricsServer
 from metrics_apiserver.target import read_target

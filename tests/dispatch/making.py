@@ -9,7 +9,7 @@ from typing import Any
 from metrics_apiserver.apis.api import Query, Read
 from metrics_apiserver.apis.custom import CUSTOM_METRICS_API, NameRead, SelectorRead
 from metrics_apiserver.apis.external import EXTERNAL_METRICS_API, ExternalRead
-from metrics_apiserver.budget import SharedRoom
+from metrics_apiserver.concurrency.budget import SharedRoom
 from metrics_apiserver.dispatch.instance import Instance
 from metrics_apiserver.dispatch.outcomes import Outcome
 from metrics_apiserver.dispatch.router import Router

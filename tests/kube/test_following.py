@@ -69,7 +69,7 @@ def test_a_config_map_that_drips_is_stale(
     assert stale(following) == []
     clock.seconds += 61
     following.look()
-    config._stopping.set()
+    config._reflector.stop()
     assert stale(following) == [CONFIG_MAP]
     assert f"{CONFIG_MAP} is stale" in caplog.text
 
@@ -124,8 +124,7 @@ def test_silent_watches_are_opened_anew_and_what_they_follow_is_not_stale(
 ) -> None:
     """Of a server that sends no bookmarks only another watch tells that it is there."""
     monkeypatch.setattr("metrics_apiserver.kube.watch._QUIET_SECONDS", 0.1)
-    monkeypatch.setattr("metrics_apiserver.kube.cache._SHORT_SECONDS", 0.05)
-    monkeypatch.setattr("metrics_apiserver.kube.authentication_config._SHORT_SECONDS", 0.05)
+    monkeypatch.setattr("metrics_apiserver.kube.reflector._SHORT_SECONDS", 0.05)
     following = Following(clock.monotonic, LOGGER)
     path = "/api/v1/namespaces/kube-system/configmaps"
     fake_cluster.answer("/api/v1/pods", page("a/1"))

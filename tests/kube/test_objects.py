@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from metrics_apiserver.budget import Room
+from metrics_apiserver.concurrency.budget import Room
 from metrics_apiserver.errors import ServiceUnavailableError
 from metrics_apiserver.kube.cache import CachePolicy
 from metrics_apiserver.kube.client import ClusterClient

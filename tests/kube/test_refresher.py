@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from metrics_apiserver.budget import Room
+from metrics_apiserver.concurrency.budget import Room
 from metrics_apiserver.kube.refresher import Refresher
 from tests.controlplane.waiting import wait_until
 

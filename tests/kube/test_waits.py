@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient
 
-from metrics_apiserver.budget import CLUSTER, Room
+from metrics_apiserver.concurrency.budget import CLUSTER, Room
 from metrics_apiserver.errors import ServiceUnavailableError
 from metrics_apiserver.kube.cache import CachePolicy
 from metrics_apiserver.kube.client import ClusterClient

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from metrics_apiserver.budget import BODIES
+from metrics_apiserver.concurrency.budget import BODIES
 from tests.live.server import LiveServer
 from tests.serving.test_bodies import MALFORMED, exchange_and_end, one_status
 

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from metrics_apiserver.budget import PROVIDERS, THREADS, SharedRoom
-from metrics_apiserver.dispatch.bulkhead import provider_room
+from metrics_apiserver.concurrency.budget import PROVIDERS, THREADS, SharedRoom, provider_room
 from metrics_apiserver.dispatch.instance import Instance
 from metrics_apiserver.errors import StatusError
 from metrics_apiserver.model.clock import SystemClock

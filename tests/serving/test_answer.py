@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from metrics_apiserver.budget import THREADS
+from metrics_apiserver.concurrency.budget import THREADS
 from metrics_apiserver.serving.connections import Connections
 from metrics_apiserver.serving.held import Held
 from tests.serving.conftest import BASE, Server, headers, read_all, read_response, wait_for

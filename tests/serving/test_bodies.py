@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from metrics_apiserver.budget import BODIES
+from metrics_apiserver.concurrency.budget import BODIES
 from metrics_apiserver.serving.waits import CrowdedError, Waits
 from tests.serving.conftest import Server, headers, read_all, read_response, wait_for
 from tests.serving.raw_tls import RecordClient

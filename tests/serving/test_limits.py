@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from metrics_apiserver.budget import THREADS
+from metrics_apiserver.concurrency.budget import THREADS
 from tests.serving.conftest import BASE, Server, headers, read_all, read_response, wait_for
 
 GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
-import threading
 
 import pytest
 
-from metrics_apiserver.serving.stopping import end, end_share, requests_share, stop_share, within
+from metrics_apiserver.serving.stopping import end, end_share, requests_share, stop_share
 from tests.serving.conftest import PROJECT
 
 
@@ -27,31 +25,6 @@ def test_shares_leave_a_rest_before_the_master_kills(total: int, requests: int, 
     shares = requests_share(total), stop_share(total), end_share(total)
     assert shares == pytest.approx((requests, stop, last))
     assert sum(shares) < total
-
-
-def test_function_that_returns_is_not_waited_for() -> None:
-    """It runs on a thread of its own."""
-    ran = threading.Event()
-    assert within(60, ran.set)
-    assert ran.is_set()
-
-
-def test_function_that_hangs_is_given_up() -> None:
-    """It stays behind on its thread."""
-    release = threading.Event()
-    assert not within(0.01, lambda: bool(release.wait()))
-    release.set()
-
-
-def test_function_that_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """A failure to stop is no reason not to end."""
-
-    def fail() -> None:
-        raise RuntimeError("no stop")
-
-    with caplog.at_level(logging.ERROR):
-        assert within(60, fail)
-    assert "the application failed to stop" in caplog.text
 
 
 def test_nothing_happens_without_threads_that_are_busy() -> None:

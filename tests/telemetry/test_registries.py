@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.registry import Collector
 
-from metrics_apiserver.budget import SCRAPES
+from metrics_apiserver.concurrency.budget import SCRAPES
 from metrics_apiserver.telemetry import Telemetry
 from tests.auth.making import Gate
 

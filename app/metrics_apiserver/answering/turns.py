@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from metrics_apiserver.budget import LARGE_ANSWERS, Room
+from metrics_apiserver.concurrency.budget import LARGE_ANSWERS, Room
 from metrics_apiserver.errors import ServiceUnavailableError
 
 __all__ = ["Turns"]

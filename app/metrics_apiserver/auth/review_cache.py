@@ -11,6 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 from cachetools import TTLCache
 
 from metrics_apiserver.auth.waiting import Waiting
+from metrics_apiserver.concurrency import Flights
 from metrics_apiserver.errors import ServiceUnavailableError, WouldWaitError
 from metrics_apiserver.kube.reviews import REVIEW_SECONDS
 
@@ -68,7 +69,7 @@ class ReviewCache(Generic[_Key, _Answer]):
         self._monotonic = monotonic
         self._of_verified = self._store(size)
         self._of_strangers = self._store(max(1, size // _STRANGERS_SHARE))
-        self._under_way: dict[_Key, _Question[_Answer]] = {}
+        self._under_way = Flights[_Key, _Question[_Answer]]()
         # Held for a moment only: who waits does so without it.
         self._lock = threading.Lock()
 
@@ -86,19 +87,18 @@ class ReviewCache(Generic[_Key, _Answer]):
             if not may_wait:
                 raise WouldWaitError
             now = self._monotonic()
-            shared = self._under_way.get(key)
-            if shared is not None and not shared.open(_QUESTION_SECONDS, now):
-                shared = None
             entered = self._waiting.enter(asker)
-            if shared is None:
+
+            def begin() -> _Question[_Answer]:
                 if not entered:
                     raise self._refusal()
-                mine = self._under_way[key] = _Question(Future(), now)
+                return _Question(Future(), now)
+
+            question, mine = self._under_way.join(key, begin, open_=lambda it: it.open(_QUESTION_SECONDS, now))
         if not entered:
-            assert shared is not None
-            return self._visit(shared, asker)
+            return self._visit(question, asker)
         try:
-            return self._ask(key, mine, review) if shared is None else self._wait(shared)
+            return self._ask(key, question, review) if mine else self._wait(question)
         finally:
             self._waiting.leave(asker)
 
@@ -116,10 +116,8 @@ class ReviewCache(Generic[_Key, _Answer]):
     def _end(self, key: _Key, mine: _Question[_Answer], answer: _Answer | None = None) -> None:
         with self._lock:
             # Another has been begun in its place if it came too late.
-            if self._under_way.get(key) is mine:
-                del self._under_way[key]
-                if answer is not None:
-                    self._keep(key, answer)
+            if self._under_way.end(key, mine) and answer is not None:
+                self._keep(key, answer)
 
     def _wait(self, shared: _Question[_Answer]) -> _Answer:
         try:

@@ -6,8 +6,8 @@ import threading
 from concurrent.futures import Future
 from typing import Any
 
-from metrics_apiserver import budget
-from metrics_apiserver.budget import Room, SharedRoom
+from metrics_apiserver.concurrency import budget
+from metrics_apiserver.concurrency.budget import Room, SharedRoom
 
 __all__ = ["Waiting"]
 

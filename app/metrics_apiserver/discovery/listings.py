@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from metrics_apiserver.apis.api import Info
 from metrics_apiserver.apis.table import APIS
+from metrics_apiserver.concurrency import Background
 from metrics_apiserver.discovery.documents import Documents
 from metrics_apiserver.errors import ServiceUnavailableError
 from metrics_apiserver.provider import Provider, RESTMapper
@@ -35,13 +37,10 @@ class _Listing:
     provider: Provider
     # By API group.
     metrics: Mapping[str, Sequence[Info]] = field(default_factory=dict)
-    failing: bool = False
-    gone: bool = False
     # When the call that is under way began, in monotonic seconds.
     asked: float | None = None
-    ended: bool = False
     first: threading.Event = field(default_factory=threading.Event)
-    wake: threading.Event = field(default_factory=threading.Event)
+    background: Background = field(init=False)
 
 
 class Discovery:
@@ -60,18 +59,18 @@ class Discovery:
         logger: logging.Logger,
         interval: float = LISTING_INTERVAL_SECONDS,
     ) -> None:
-        self._listings = [_Listing(name, provider) for name, provider in providers]
+        self._listings: list[_Listing] = []
         self._mapper = mapper
         self._limit = limit
         self._telemetry = telemetry
         self._logger = logger
         self._interval = interval
-        self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._cut: dict[str, int] = {}
         self._documents = Documents.of({})
         # Those of providers that were replaced, until their call has come back.
         self._left: list[_Listing] = []
+        self._listings = [self._listing(name, provider) for name, provider in providers]
         telemetry.hanging.watch(self._hanging)
 
     @property
@@ -81,7 +80,8 @@ class Discovery:
 
     def start(self) -> None:
         """Start the listing, and give it a moment so that the first reader sees more than placeholders."""
-        self._run(self._listings)
+        for listing in self._listings:
+            listing.background.start()
         for listing in self._listings:
             listing.first.wait(FIRST_LISTING_SECONDS)
 
@@ -90,21 +90,21 @@ class Discovery:
         with self._lock:
             before = self._listings
             known = {listing.name: listing for listing in before}
-            self._listings = [_following(name, provider, known.get(name)) for name, provider in providers]
+            self._listings = [self._following(name, provider, known.get(name)) for name, provider in providers]
             kept = self._listings
             gone = [listing for listing in before if listing not in kept]
-            self._left += [listing for listing in gone if not listing.ended]
+            self._left += [listing for listing in gone if listing.background.alive]
         for listing in gone:
-            listing.gone = True
-            listing.wake.set()
-        self._run([listing for listing in kept if listing not in before])
+            listing.background.stop()
+        for listing in kept:
+            if listing not in before:
+                listing.background.start()
         self._rebuild()
 
     def stop(self) -> None:
         """Let the threads end; one that hangs in a provider is left behind."""
-        self._stopped.set()
         for listing in self._listings:
-            listing.wake.set()
+            listing.background.stop()
 
     def left_behind(self) -> list[tuple[str, str]]:
         """Name each provider that was replaced while its listing was under way, and has not come back since."""
@@ -122,26 +122,40 @@ class Discovery:
     def refresh_soon(self) -> None:
         """Have the providers asked again at once, without waiting for them."""
         for listing in self._listings:
-            listing.wake.set()
+            listing.background.wake()
 
-    def _run(self, listings: Iterable[_Listing]) -> None:
-        for listing in listings:
-            threading.Thread(
-                target=self._keep_listing, args=(listing,), name=f"listing-{listing.name}", daemon=True
-            ).start()
+    def _listing(self, name: str, provider: Provider, metrics: Mapping[str, Sequence[Info]] | None = None) -> _Listing:
+        """Make the listing of a provider; nothing is asked yet."""
+        listing = _Listing(name, provider, metrics or {})
+        listing.background = Background(
+            f"listing-{name}",
+            partial(self._turn, listing),
+            logger=self._logger,
+            failure=f"discovery: provider {name} cannot list, its last list stays",
+            mistaken=lambda _error: self._interval,
+            # Writes may come by the thousand: they are followed soon, not one by one.
+            spacing=REFRESH_SPACING_SECONDS,
+            ended=partial(self._ended, listing),
+        )
+        return listing
 
-    def _keep_listing(self, listing: _Listing) -> None:
-        while not self._stopped.is_set() and not listing.gone:
-            listing.wake.clear()
-            listing.asked = time.monotonic()
+    def _following(self, name: str, provider: Provider, before: _Listing | None) -> _Listing:
+        """Return the listing of a provider that stays, or that of its successor, which begins with what was listed."""
+        if before is not None and before.provider is provider:
+            return before
+        return self._listing(name, provider, before.metrics if before is not None else None)
+
+    def _turn(self, listing: _Listing) -> float:
+        listing.asked = time.monotonic()
+        try:
             self._refresh(listing)
+        finally:
             listing.asked = None
             listing.first.set()
-            # Writes may come by the thousand: they are followed soon, not one by one.
-            self._stopped.wait(REFRESH_SPACING_SECONDS)
-            listing.wake.wait(self._interval)
+        return self._interval
+
+    def _ended(self, listing: _Listing) -> None:
         with self._lock:
-            listing.ended = True
             self._left = [each for each in self._left if each is not listing]
 
     def _refresh(self, listing: _Listing) -> None:
@@ -156,12 +170,6 @@ class Discovery:
             # The cluster's resources are not known yet, and so no name can be normalised: not the provider's fault.
             self._logger.info("discovery: the listing of provider %s waits: %s", listing.name, error)
             return
-        except Exception:
-            if not listing.failing:
-                self._logger.exception("discovery: provider %s cannot list, its last list stays", listing.name)
-            listing.failing = True
-            return
-        listing.failing = False
         if metrics != listing.metrics:
             listing.metrics = metrics
             counts = ", ".join(f"{len(infos)} of {group}" for group, infos in metrics.items())
@@ -188,12 +196,3 @@ class Discovery:
         self._cut[group] = cut
         self._telemetry.discovery_cut.labels(group=group).set(cut)
         return infos[: self._limit]
-
-
-def _following(name: str, provider: Provider, before: _Listing | None) -> _Listing:
-    """Return the listing of a provider that stays, or that of its successor, which begins with what was listed."""
-    if before is None:
-        return _Listing(name, provider)
-    if before.provider is provider:
-        return before
-    return _Listing(name, provider, before.metrics)

@@ -1,13 +1,12 @@
-"""Equal reads that are under way share one call."""
+"""One call of a provider, for all who read the same."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
 
 from metrics_apiserver.dispatch.outcomes import Outcome
 
-__all__ = ["Call", "Flights"]
+__all__ = ["Call"]
 
 
 class Call:
@@ -38,34 +37,3 @@ class Call:
         """Let everybody go who waits."""
         self._outcome = outcome
         self._done.set()
-
-
-class Flights:
-    """The calls that can be joined, by what they ask."""
-
-    def __init__(self) -> None:
-        self._calls: dict[Hashable, Call] = {}
-        self._lock = threading.Lock()
-
-    def join(self, key: Hashable, *, now: float, deadline: float) -> tuple[Call, bool]:
-        """Return the call to wait for, and whether it is a new one, which the caller has to start.
-
-        A call past its own deadline is left alone: whoever comes now should not wait for what may hang.
-        """
-        with self._lock:
-            call = self._calls.get(key)
-            if call is not None and call.deadline > now:
-                return call, False
-            call = self._calls[key] = Call(deadline)
-            return call, True
-
-    def end(self, key: Hashable, call: Call, outcome: Outcome) -> None:
-        """Hand the outcome to everybody who waits; nobody joins any more."""
-        self.forget(key, call)
-        call.set(outcome)
-
-    def forget(self, key: Hashable, call: Call) -> None:
-        """Let nobody join any more."""
-        with self._lock:
-            if self._calls.get(key) is call:
-                del self._calls[key]

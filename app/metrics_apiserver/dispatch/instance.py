@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from metrics_apiserver.apis.api import Read, Values, shown_sentence
 from metrics_apiserver.apis.table import APIS
-from metrics_apiserver.budget import SharedRoom
+from metrics_apiserver.concurrency import Bulkhead, Flights, SharedRoom
+from metrics_apiserver.concurrency.budget import provider_room
 from metrics_apiserver.dispatch.breaker import Admission, Breaker
-from metrics_apiserver.dispatch.bulkhead import Bulkhead, provider_room
 from metrics_apiserver.dispatch.caller import Caller
 from metrics_apiserver.dispatch.fallback import Fallback, fallback
-from metrics_apiserver.dispatch.flight import Call, Flights
+from metrics_apiserver.dispatch.flight import Call
 from metrics_apiserver.dispatch.freshness import fresh
 from metrics_apiserver.dispatch.matching import Matcher
 from metrics_apiserver.dispatch.outcomes import Answer, Failed, FailureReason, Fault, Missing, MissingReason, Outcome
@@ -90,9 +90,9 @@ class Instance:
         self._caller = Caller(self.name, provider, figures=self.figures, clock=clock, logger=logger)
         self._cache = AnswerStore(clock.monotonic)
         self._last = AnswerStore(clock.monotonic)
-        self._flights = Flights()
+        self._flights = Flights[Hashable, Call]()
         self._breaker = Breaker(self.name, settings.breaker, clock=clock, logger=logger)
-        self._bulkhead = Bulkhead(self.name, settings.concurrency)
+        self._bulkhead = Bulkhead(f"provider-{self.name}", settings.concurrency)
         self._waiting = waiting or provider_room()
         telemetry.watch(self.name, self.load)
 
@@ -262,7 +262,7 @@ class Instance:
     def _wait(self, asking: _Asking) -> Outcome:
         """Wait for an equal call under way, or for a new one, until the deadline."""
         now, deadline = self._clock.monotonic(), asking.context.deadline
-        call, new = self._flights.join(asking.key, now=now, deadline=deadline)
+        call, new = self._flights.join(asking.key, partial(Call, deadline), open_=lambda joined: joined.deadline > now)
         if new:
             self._begin(call, asking)
         else:
@@ -272,7 +272,7 @@ class Instance:
             return outcome
         sentence = f"provider {self.name} has not answered within {round(deadline - now, 3):g} s"
         if new:
-            self._flights.forget(asking.key, call)
+            self._flights.end(asking.key, call)
             if call.claim():
                 self._breaker.account(sentence, trial=call.trial)
         return Failed(FailureReason.TIMEOUT, Fault.of(GatewayTimeoutError(sentence)))
@@ -288,17 +288,22 @@ class Instance:
                 self._breaker.account(shown_sentence(_failure(outcome), asking.read), trial=call.trial)
             # A late answer is good for the next read all the same.
             self._keep(outcome, asking)
-            self._flights.end(asking.key, call, outcome)
+            self._end(call, asking, outcome)
 
         admission = self._breaker.admit()
         if admission is Admission.REFUSED:
             down = Failed(FailureReason.DOWN, Fault.of(ServiceUnavailableError(self._breaker.sentence)))
-            self._flights.end(asking.key, call, down)
+            self._end(call, asking, down)
             return
         call.trial = admission is Admission.TRIAL
         if not self._bulkhead.run(partial(self._caller.call, asking.read, asking.context), ended):
             self._breaker.give_back(trial=call.trial)
-            self._flights.end(asking.key, call, self._busy(f"{self._bulkhead.size} calls of it are under way"))
+            self._end(call, asking, self._busy(f"{self._bulkhead.size} calls of it are under way"))
+
+    def _end(self, call: Call, asking: _Asking, outcome: Outcome) -> None:
+        """Hand the outcome to everybody who waits; nobody joins any more."""
+        self._flights.end(asking.key, call)
+        call.set(outcome)
 
     def _full(self) -> Failed:
         held = self._waiting.held(self)

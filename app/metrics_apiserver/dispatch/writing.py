@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 
-from metrics_apiserver.dispatch.bulkhead import Bulkhead
+from metrics_apiserver.concurrency.bulkhead import Bulkhead
 from metrics_apiserver.errors import BadGatewayError, GatewayTimeoutError, ServiceUnavailableError
 
 __all__ = ["write"]

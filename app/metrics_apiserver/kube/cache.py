@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
+from metrics_apiserver.concurrency import Background
 from metrics_apiserver.errors import ServiceUnavailableError
 from metrics_apiserver.kube.client import ClusterClient, ClusterError
 from metrics_apiserver.kube.kept import NoRoomError, Share
 from metrics_apiserver.kube.listing import FullError, list_objects, resource_path
-from metrics_apiserver.kube.retries import Pace, Retries
+from metrics_apiserver.kube.reflector import Reflector, WatchPolicy
 from metrics_apiserver.kube.shapes import ShapeError
 from metrics_apiserver.kube.store import ObjectStore
-from metrics_apiserver.kube.watch import Bookmarks, Watch
 from metrics_apiserver.model.resources import NamespacedName, RESTMapping
 from metrics_apiserver.model.selectors import Selector
 from metrics_apiserver.staleness import Followed
@@ -26,27 +25,16 @@ __all__ = ["CachePolicy", "CacheStoppedError", "ObjectCache"]
 
 # No such resource (any more), or one that cannot be listed, as TokenReview.
 _NOTHING_TO_LIST = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
-# A watch that ended earlier than this, without a word, is not a success.
-_SHORT_SECONDS = 1.0
 # So many watches in a row may fail before everything is listed again, which heals whatever it was.
 _ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class CachePolicy:
-    """How watch caches behave; all in seconds, but for the number of caches.
-
-    The cluster ends a watch after a time between `watch_least` and `watch_most`: not all at once. Two watches in a row
-    begin `spacing` apart, however many changes there are: what happens meanwhile comes with the second one.
-    """
+class CachePolicy(WatchPolicy):
+    """How watch caches behave: how many there may be, and after how many seconds one that nobody reads is stopped."""
 
     most_caches: int = 64
     idle: float = 600.0
-    first_retry: float = 0.5
-    last_retry: float = 10.0
-    watch_least: float = 300.0
-    watch_most: float = 600.0
-    spacing: float = 1.0
 
 
 class CacheStoppedError(ServiceUnavailableError):
@@ -80,40 +68,40 @@ class ObjectCache:
         self.waiting = 0
         self._client = client
         self._path = resource_path(mapping.resource)
-        self._policy = policy
         self._may_end = may_end
         self._on_missing = on_missing
         self._logger = logger
         self._changed = threading.Condition()
-        self._stopping = threading.Event()
         self._store: ObjectStore | None = None
         # Whether the last answer to a LIST was a no that waiting does not change.
         self._refused = False
-        name = f"the cache of {mapping.group_resource}"
-        self._retries = Retries(name, first=policy.first_retry, most=policy.last_retry, logger=logger)
-        self._pace = Pace(policy.spacing)
+        what = f"the cache of {mapping.group_resource}"
+        self._reflector = Reflector(client, self._path, what=what, policy=policy, followed=followed, logger=logger)
         # Of the last list or event; None: list, do not watch.
         self._version: str | None = None
-        self._watch: Watch | None = None
-        self._bookmarks = Bookmarks()
-        self._thread = threading.Thread(target=self._run, name=f"watch-{mapping.group_resource}", daemon=True)
+        self._background = Background(
+            f"watch-{mapping.group_resource}",
+            self._turn,
+            logger=logger,
+            failure=f"{what} failed",
+            mistaken=self._mistaken,
+            ended=self._end,
+        )
 
     def start(self) -> None:
         """Start to list and to follow; once."""
-        self._thread.start()
+        self._background.start()
 
     def stop(self) -> None:
         """Have the thread end, without waiting for it."""
-        self._stopping.set()
+        self._background.stop()
+        self._reflector.stop()
         with self._changed:
             self._changed.notify_all()
-        watch = self._watch
-        if watch is not None:
-            watch.shutdown()
 
     def join(self, timeout: float) -> None:
         """Wait for the end of a stopped one."""
-        self._thread.join(timeout)
+        self._background.join(timeout)
 
     @property
     def settled(self) -> bool:
@@ -135,13 +123,13 @@ class ObjectCache:
         with self._changed:
             self.waiting += 1
             try:
-                self._changed.wait_for(lambda: self.settled or self._stopping.is_set(), timeout)
+                self._changed.wait_for(lambda: self.settled or self._reflector.stopping, timeout)
             finally:
                 self.waiting -= 1
             store = self._store
         if store is None:
-            reason = self._retries.problem or "the first list is under way"
-            stopped = self._stopping.is_set() and not self._refused
+            reason = self._reflector.retries.problem or "the first list is under way"
+            stopped = self._reflector.stopping and not self._refused
             raise (CacheStoppedError if stopped else ServiceUnavailableError)(
                 f"the {self.mapping.group_resource} of the cluster have not been listed yet", cause=reason
             )
@@ -155,29 +143,29 @@ class ObjectCache:
         if before is not None:
             before.release()
 
-    def _run(self) -> None:
+    def _turn(self) -> float | None:
+        """List, or watch from where the last list or watch ended; None where nobody needs it any more."""
+        if self._may_end(self):
+            return None
         try:
-            self._until_stopped()
-        finally:
-            # For whoever waits.
-            self.stop()
-            if self._store is not None:
-                self._store.release()
+            if self._version is None:
+                self._list()
+            else:
+                self._reflector.follow(self._version, self._take)
+        except ClusterError as error:
+            return self._failed(error)
+        return 0.0
 
-    def _until_stopped(self) -> None:
-        while not self._stopping.is_set() and not self._may_end(self):
-            try:
-                if self._version is None:
-                    self._list()
-                else:
-                    self._follow(self._version)
-            except ClusterError as error:
-                self._failed(error)
-            except Exception:
-                # The thread must outlive a mistake of ours: readers go on waiting for it.
-                self._logger.exception("the cache of %s failed", self.mapping.group_resource)
-                self._version = None
-                self._failed(ClusterError("an internal error, which the log has"))
+    def _end(self) -> None:
+        # For whoever waits.
+        self.stop()
+        if self._store is not None:
+            self._store.release()
+
+    def _mistaken(self, _error: BaseException) -> float:
+        """Begin again with a list: readers go on waiting for it."""
+        self._version = None
+        return self._failed(ClusterError("an internal error, which the log has"))
 
     def _list(self) -> None:
         store, self._version = list_objects(self._client, self._path, None, self._share)
@@ -185,75 +173,44 @@ class ObjectCache:
         self.followed.in_touch()
         self._logger.debug("the cache of %s has %d objects", self.mapping.group_resource, len(store))
 
-    def _follow(self, version: str) -> None:
-        """Watch from a version on until the cluster ends the watch."""
-        if not self._pace.wait(self._stopping):
-            return
-        seconds = random.uniform(self._policy.watch_least, self._policy.watch_most)  # noqa: S311 - no secret
-        with Watch(self._client, self._path, version=version, seconds=seconds, bookmarks=self._bookmarks) as watch:
-            self._watch, opened = watch, time.monotonic()
-            self._pace.begun()
-            self._retries.answered()
-            self.followed.in_touch(watch.lasts)
-            try:
-                # `stop` may have come before there was something to shut down.
-                changes = 0 if self._stopping.is_set() else self._take(watch)
-            finally:
-                self._watch = None
-                if time.monotonic() - opened > _SHORT_SECONDS:
-                    self._retries.lasted()
-        self.followed.in_touch()
-        if not changes and time.monotonic() - opened < _SHORT_SECONDS:
-            raise ClusterError(f"WATCH {self._path}: it ended at once")
-
-    def _take(self, watch: Watch) -> int:
-        """Take over each change as it comes; give their number."""
-        store, changes = self._store, 0
+    def _take(self, kind: str, metadata: Mapping[str, Any]) -> bool:
+        """Take over a change as it comes; False where nobody needs the next one any more."""
+        store = self._store
         assert store is not None
-        for kind, metadata in watch:
-            try:
-                if kind == "DELETED":
-                    store.remove(metadata)
-                elif kind != "BOOKMARK":
-                    store.put(metadata)
-            except ShapeError as error:
-                raise ClusterError(f"WATCH {self._path}: an object without a name") from error
-            except NoRoomError as error:
-                raise FullError(f"WATCH {self._path}: {error}") from error
-            self._version = metadata["resourceVersion"]
-            self._retries.lasted()
-            changes += 1
-            # The cluster sends a bookmark about once a minute: often enough to notice.
-            if self._may_end(self):
-                self._stopping.set()
-            if self._stopping.is_set():
-                break
-        return changes
+        try:
+            if kind == "DELETED":
+                store.remove(metadata)
+            elif kind != "BOOKMARK":
+                store.put(metadata)
+        except ShapeError as error:
+            raise ClusterError(f"WATCH {self._path}: an object without a name") from error
+        except NoRoomError as error:
+            raise FullError(f"WATCH {self._path}: {error}") from error
+        self._version = metadata["resourceVersion"]
+        # The cluster sends a bookmark about once a minute: often enough to notice.
+        return not self._may_end(self)
 
-    def _failed(self, error: ClusterError) -> None:
-        """Decide how to go on, and pause. A broken watch is taken up where it broke, which loses nothing."""
-        if self._stopping.is_set():
-            return
-        pause = self._retries.failed(str(error))
-        self.followed.out_of_touch(str(error))
+    def _failed(self, error: ClusterError) -> float:
+        """Decide how to go on, and give the pause. A broken watch is taken up where it broke, which loses nothing."""
+        if self._reflector.stopping:
+            return 0.0
+        pause = self._reflector.failed(error)
         if isinstance(error, FullError):
             # Whoever reads is told at once, and the next list has the room of this one.
             self._version = None
             self._show(None, refused=True)
         elif self._version is None:
             self._not_listed(error.status)
-        elif not _may_pass(error.status) or self._retries.count >= _ATTEMPTS:
+        elif not _may_pass(error.status) or self._reflector.retries.count >= _ATTEMPTS:
             self._version = None
-        # Too old a version is nobody's failure, unless it happens again.
-        if error.status != HTTPStatus.GONE or self._retries.count > 1:
-            self._stopping.wait(pause)
+        return pause
 
     def _not_listed(self, status: int | None) -> None:
         if status in _NOTHING_TO_LIST:
             self._show(ObjectStore())
             self.followed.in_touch()
             # Only at first: it may stay so for long, and the resources are read again anyway.
-            if self._retries.count <= _ATTEMPTS:
+            if self._reflector.retries.count <= _ATTEMPTS:
                 self._on_missing()
             return
         with self._changed:

@@ -7,7 +7,7 @@ import time
 
 from kubernetes.client import ApiClient
 
-from metrics_apiserver.budget import CLUSTER, Room
+from metrics_apiserver.concurrency.budget import CLUSTER, Room
 from metrics_apiserver.kube.cache import CachePolicy
 from metrics_apiserver.kube.client import ClusterClient, ClusterError
 from metrics_apiserver.kube.discovery import ResourceReader

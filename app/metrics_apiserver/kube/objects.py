@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from metrics_apiserver.budget import CLUSTER, Room
+from metrics_apiserver.concurrency.budget import CLUSTER, Room
 from metrics_apiserver.errors import ServiceUnavailableError
 from metrics_apiserver.kube.cache import CachePolicy, CacheStoppedError, ObjectCache
 from metrics_apiserver.kube.client import ClusterClient
@@ -151,7 +151,7 @@ class ClusterObjects:
     def _retire(self, cache: ObjectCache) -> bool:
         """Let a cache go that nobody has read for a while: from then on a read starts a new one."""
         # Without the lock, since every event asks: what is wrong here is only late.
-        if time.monotonic() - self._last_reads.get(cache, 0.0) < self._policy.idle:
+        if time.monotonic() - self._last_reads.get(cache, float("-inf")) < self._policy.idle:
             return False
         with self._lock:
             last_read = self._last_reads.get(cache)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 
-from metrics_apiserver.budget import CLUSTER, Room
+from metrics_apiserver.concurrency import Background, Room
+from metrics_apiserver.concurrency.budget import CLUSTER
 from metrics_apiserver.errors import ServiceUnavailableError
 
 __all__ = ["Refresher"]
 
 _STOP_SECONDS = 2.0
+_logger = logging.getLogger("metrics_apiserver")
 # However long a call took, the next one for a new name is not put off for longer.
 _LONGEST_SPACING = 30.0
 
@@ -33,6 +36,7 @@ class Refresher:
         spacing: float = 2.0,
         patience: float = 2.0,
         room: Room | None = None,
+        logger: logging.Logger = _logger,
     ) -> None:
         self._read = read
         self._interval = interval
@@ -42,25 +46,24 @@ class Refresher:
         self._room = room or Room(CLUSTER)
         self._took = 0.0
         self._changed = threading.Condition()
-        self._running = False
         self._wanted = False
         self._begun: float | None = None
         self._ended = 0.0
         self._reads = 0
-        self._thread = threading.Thread(target=self._run, name="cluster-discovery", daemon=True)
+        self._background = Background(
+            "cluster-discovery", self._turn, logger=logger, failure="discovery failed", mistaken=lambda _error: retry
+        )
 
     def start(self) -> None:
         """Start reading, in the background; once."""
-        self._running = True
-        self._thread.start()
+        self._background.start()
 
     def stop(self) -> None:
         """Stop reading; a request under way is not waited for longer than a moment."""
+        self._background.stop()
         with self._changed:
-            self._running = False
             self._changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join(_STOP_SECONDS)
+        self._background.join(_STOP_SECONDS)
 
     def refresh(self) -> bool:
         """Wait for one more call, up to `patience` seconds after its beginning; False when there is none.
@@ -98,19 +101,23 @@ class Refresher:
             if time.monotonic() - self._ended < max(self._spacing, min(slow, _LONGEST_SPACING)):
                 return False
             self._wanted = True
-            self._changed.notify_all()
+            self._background.wake()
         return True
 
-    def _run(self) -> None:
-        while self._running:
-            with self._changed:
-                self._wanted, self._begun = False, time.monotonic()
+    @property
+    def _running(self) -> bool:
+        return self._background.alive and not self._background.stopping.is_set()
+
+    def _turn(self) -> float:
+        with self._changed:
+            begun = self._begun = time.monotonic()
+            self._wanted = False
+        try:
             well = self._read()
+        finally:
             with self._changed:
                 self._ended = time.monotonic()
-                self._took, self._begun = self._ended - self._begun, None
+                self._took, self._begun = self._ended - begun, None
                 self._reads += 1
                 self._changed.notify_all()
-                self._changed.wait_for(
-                    lambda: self._wanted or not self._running, self._interval if well else self._retry
-                )
+        return self._interval if well else self._retry

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
+
+from metrics_apiserver.concurrency import Backoff
 
 __all__ = ["Pace", "Retries"]
 
@@ -33,19 +34,16 @@ class Retries:
         self.count = 0
         self.problem = ""
         self._what = what
-        self._first = first
-        self._most = most
+        self._backoff = Backoff(first, most)
         self._logger = logger
 
     def failed(self, problem: str) -> float:
-        """Count one more, and give the seconds to pause: not the same for everybody, who all lost the same server."""
+        """Count one more, and give the seconds to pause."""
         self.count += 1
         if problem != self.problem:
             self._logger.warning("%s: %s", self._what, problem)
         self.problem = problem
-        # The exponent is bounded: a float is not.
-        pause = min(self._most, self._first * 2.0 ** min(self.count - 1, 30))
-        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+        return self._backoff.seconds(self.count)
 
     def answered(self) -> None:
         """Take note that it goes again; the count stays until that has proved to last."""

@@ -4,6 +4,7 @@ This module is the only one of the server that a provider imports, and names are
 `metrics_apiserver.providers`; an entry point names a provider class.
 """
 
+from metrics_apiserver.concurrency import Background, Backoff
 from metrics_apiserver.errors import (
     BadGatewayError,
     BadRequestError,
@@ -40,6 +41,8 @@ from metrics_apiserver.provider.interfaces import (
 )
 
 __all__ = [
+    "Background",
+    "Backoff",
     "BadGatewayError",
     "BadRequestError",
     "Child",

@@ -6,8 +6,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+from metrics_apiserver.concurrency import HangsError, TimedCall
 from metrics_apiserver.model.clock import Clock
 from metrics_apiserver.registry import ProviderError
 from metrics_apiserver.settings.durations import Duration
@@ -36,15 +38,12 @@ class Subject:
 
 @dataclass(eq=False, slots=True)
 class Call:
-    """A call, and what came of it: one result, or an error."""
+    """A call that was begun."""
 
     what: str
     subject: Subject
     since: datetime
-    done: threading.Event = field(default_factory=threading.Event)
-    given_up: bool = False
-    result: list[Any] = field(default_factory=list)
-    error: BaseException | None = None
+    timed: TimedCall[Any] = field(init=False)
 
 
 class Calls:
@@ -100,11 +99,13 @@ class Calls:
         it raised. Raises ProviderError where there is no thread left.
         """
         call = Call(what, subject, self._clock.now())
-        thread = threading.Thread(
-            target=self._work, args=(call, function, late), name=f"{what}-{subject.name}", daemon=True
-        )
         try:
-            thread.start()
+            call.timed = TimedCall(
+                function,
+                f"{what}-{subject.name}",
+                given_up=partial(self._given_up, call),
+                late=partial(self._came_back, call, late),
+            )
         except RuntimeError as error:
             raise ProviderError(f"{subject.failure}: there is no thread left for its {what}") from error
         return call
@@ -112,40 +113,23 @@ class Calls:
     def wait(self, call: Call, seconds: float) -> Any:
         """Return what the function gives, and raise what it raises; HangingError where that takes longer."""
         failure = call.subject.failure
-        if not call.done.wait(max(0.0, seconds)) and self._give_up(call):
-            raise HangingError(f"{failure}: its {call.what} takes longer than {Duration(seconds)}")
-        error, call.error = call.error, None
         try:
-            if error is None:
-                return call.result[0]
-            if isinstance(error, Exception):
-                raise error
-            # SystemExit would end the thread that waits, without a word: nobody would follow the file any more.
+            return call.timed.wait(seconds)
+        except HangsError:
+            raise HangingError(f"{failure}: its {call.what} takes longer than {Duration(seconds)}") from None
+        except Exception:
+            raise
+        # SystemExit would end the thread that waits, without a word: nobody would follow the file any more.
+        except BaseException as error:
             raise ProviderError(f"{failure}: its {call.what} raised {type(error).__name__}") from error
-        finally:
-            # Its traceback holds this frame.
-            del error
 
-    def _work(self, call: Call, function: Callable[[], Any], late: Callable[[list[Any]], object]) -> None:
-        try:
-            call.result.append(function())
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-            call.error = error
+    def _given_up(self, call: Call) -> None:
         with self._lock:
-            call.done.set()
-            if not call.given_up:
-                return
+            self._hanging.append(call)
+
+    def _came_back(self, call: Call, late: Callable[[list[Any]], object], result: list[Any]) -> None:
         try:
-            late(call.result)
+            late(result)
         finally:
             with self._lock:
                 self._hanging.remove(call)
-
-    def _give_up(self, call: Call) -> bool:
-        """Count it as hanging; False where it has just come back."""
-        with self._lock:
-            if call.done.is_set():
-                return False
-            call.given_up = True
-            self._hanging.append(call)
-            return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -12,6 +13,8 @@ from metrics_apiserver.dispatch.instance import Instance
 from metrics_apiserver.registry import ConfiguredProvider
 
 __all__ = ["Leaving", "Left"]
+
+_logger = logging.getLogger("metrics_apiserver")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,11 @@ class Leaving:
 
     def _run(self) -> None:
         while (left := self._next()) is not None:
-            self._end(left)
+            try:
+                self._end(left)
+            except Exception:
+                # What leaves after it has to be ended, too.
+                _logger.exception("what was replaced could not be ended")
             del left  # what it holds is not kept until the next one comes
 
     def _next(self) -> Left | None:

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from metrics_apiserver.budget import SharedRoom
+from metrics_apiserver.concurrency.budget import SharedRoom, share_of_threads
 from metrics_apiserver.discovery import Discovery
-from metrics_apiserver.dispatch.bulkhead import share_of_threads
 from metrics_apiserver.dispatch.instance import Instance
 from metrics_apiserver.dispatch.router import Router
 from metrics_apiserver.errors import described

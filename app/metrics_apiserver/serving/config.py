@@ -15,7 +15,7 @@ import contextlib
 import os
 import sys
 
-from metrics_apiserver.budget import THREADS
+from metrics_apiserver.concurrency.budget import THREADS
 from metrics_apiserver.configuration import load, remember
 from metrics_apiserver.embedded import curl_lines, is_embedded
 from metrics_apiserver.serving.certificates import load_certificate

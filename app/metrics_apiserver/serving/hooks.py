@@ -8,10 +8,11 @@ from typing import Any
 
 from metrics_apiserver import logs
 from metrics_apiserver.ciphers import insecure_ciphers
+from metrics_apiserver.concurrency import within
 from metrics_apiserver.serving.application import Application
 from metrics_apiserver.serving.pairs import Pair
 from metrics_apiserver.serving.reloading import ServingCertificate
-from metrics_apiserver.serving.stopping import end, end_share, stop_share, within
+from metrics_apiserver.serving.stopping import end, end_share, stop_share
 from metrics_apiserver.serving.tls import TLSContext
 from metrics_apiserver.settings import ServingSettings, Settings
 
@@ -99,7 +100,8 @@ class Hooks:
         if self._certificate is not None:
             self._certificate.stop()
         seconds = stop_share(worker.graceful_timeout)
-        if not within(seconds, worker.application.stop):
+        failure = "the application failed to stop"
+        if not within(seconds, worker.application.stop, "stop", logger=worker.log, failure=failure):
             worker.log.warning("the application has not stopped within %g s", seconds)
         if self._certificate is not None:
             # It has had the time already, unless the application was quicker.

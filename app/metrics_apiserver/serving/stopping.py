@@ -13,11 +13,10 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
 
 from metrics_apiserver import logs
 
-__all__ = ["Reloads", "end", "end_share", "requests_share", "stop_share", "within"]
+__all__ = ["Reloads", "end", "end_share", "requests_share", "stop_share"]
 
 logger = logging.getLogger("metrics_apiserver")
 
@@ -35,21 +34,6 @@ def stop_share(graceful_timeout: int) -> float:
 def end_share(graceful_timeout: int) -> float:
     """Return the seconds that threads with nothing left to do have to end."""
     return 0.2 * max(1, graceful_timeout // 5)
-
-
-def within(seconds: float, function: Callable[[], None]) -> bool:
-    """Call a function on a thread of its own, and say whether it came back in time. What it raises is logged."""
-
-    def call() -> None:
-        try:
-            function()
-        except Exception:
-            logger.exception("the application failed to stop")
-
-    thread = threading.Thread(target=call, name="stop", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return not thread.is_alive()
 
 
 def end(seconds: float) -> None:

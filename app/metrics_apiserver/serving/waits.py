@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from metrics_apiserver.budget import BODIES
+from metrics_apiserver.concurrency.budget import BODIES
 
 __all__ = ["CrowdedError", "PeerTooSlowError", "Waits"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
 
-from metrics_apiserver.budget import SCRAPES, Room
+from metrics_apiserver.concurrency.budget import SCRAPES, Room
 
 __all__ = ["ProviderRegistries"]
 

@@ -9,9 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from tenacity import RetryCallState, Retrying, wait_exponential, wait_random
-
-from metrics_apiserver.provider import Clock, RequestContext
+from metrics_apiserver.provider import Background, Backoff, Clock, RequestContext
 from metrics_apiserver.provider.functions import EventQueue, Every, Trigger
 from metrics_apiserver_providers.functions.events import EventThread, took_event
 from metrics_apiserver_providers.functions.jobs import Failure, Job, Outcome, State, explain
@@ -31,6 +29,8 @@ LEAVE_AGAIN_SECONDS = 1.0
 # A failed run is tried again after about this, then after twice as long, and so on.
 _RETRY_SECONDS, _MOST_RETRY_SECONDS = 1.0, 60.0
 _FIRST_OF_PERIOD = 0.1
+# Where nothing is planned; what is, wakes it.
+_IDLE_SECONDS = 60.0
 
 
 class Poller:
@@ -54,12 +54,13 @@ class Poller:
         self._metrics = metrics
         self._pool = pool
         # Guards the timetable and the jobs; functions run outside of it.
-        self._wake = threading.Condition()
+        self._lock = threading.RLock()
         self._timetable = Timetable()
         self._jobs: dict[Job, None] = {}
         self._queues: list[tuple[EventQueue, Sequence[Job]]] = []
         self._threads: list[tuple[EventThread, Sequence[Job]]] = []
         self._running = False
+        self._background = Background("poller", self._turn, logger=logger)
         # What has not ended a run since the start, and whether that is nothing any more.
         self._unpolled: set[Job] = set()
         self._all_polled = threading.Event()
@@ -67,7 +68,7 @@ class Poller:
 
     def add(self, trigger: Trigger, jobs: Sequence[Job]) -> None:
         """Run these jobs at this trigger from now on."""
-        with self._wake:
+        with self._lock:
             self._jobs.update(dict.fromkeys(jobs))
             if isinstance(trigger, EventQueue):
                 self._queues.append((trigger, jobs))
@@ -84,7 +85,7 @@ class Poller:
 
     def remove(self, jobs: Sequence[Job]) -> None:
         """Run these jobs no more; what one of them is in the middle of is heard by nobody."""
-        with self._wake:
+        with self._lock:
             for job in jobs:
                 job.cancelled = True
                 self._jobs.pop(job, None)
@@ -95,7 +96,7 @@ class Poller:
 
     def start(self) -> None:
         """Begin to keep the time."""
-        with self._wake:
+        with self._lock:
             self._running = True
             self._unpolled = {job for job in self._jobs if isinstance(job.declaration.trigger, Every)}
             if not self._unpolled:
@@ -107,7 +108,7 @@ class Poller:
                 self._plan(self._clock.monotonic(), self._look_into_queues)
             for thread, _ in self._threads:
                 thread.start()
-        threading.Thread(target=self._keep_time, name="poller", daemon=True).start()
+        self._background.start()
 
     def wait_until_polled(self, seconds: float) -> None:
         """Wait until all that was there at the start has been polled, well or not; at most so long."""
@@ -115,18 +116,18 @@ class Poller:
 
     def stop(self) -> None:
         """Start nothing any more, and give what runs a moment to end; what hangs is left behind."""
-        with self._wake:
+        with self._lock:
             self._running = False
             self._all_polled.set()
             self._timetable.clear()
             for thread, _ in self._threads:
                 thread.stop()
-            self._wake.notify_all()
+        self._background.stop()
         self._pool.stop(STOP_SECONDS)
 
     def do_due(self) -> float | None:
         """Do all that is due; gives how many seconds there are until the next, None if there is nothing."""
-        with self._wake:
+        with self._lock:
             while (action := self._timetable.take(self._clock.monotonic())) is not None:
                 try:
                     action()
@@ -136,14 +137,13 @@ class Poller:
             time = self._timetable.next_time()
             return None if time is None else max(0.001, time - self._clock.monotonic())
 
-    def _keep_time(self) -> None:
-        with self._wake:
-            while self._running:
-                self._wake.wait(self.do_due())
+    def _turn(self) -> float:
+        seconds = self.do_due()
+        return _IDLE_SECONDS if seconds is None else seconds
 
     def _plan(self, time: float, action: Action) -> None:
         if self._timetable.add(time, action):
-            self._wake.notify_all()
+            self._background.wake()
 
     def _begin(self, job: Job) -> None:
         """Plan the first poll soon, and the others at the job's own place in the period."""
@@ -178,7 +178,7 @@ class Poller:
 
     def _fire(self, jobs: Sequence[Job]) -> None:
         """Take note of an event: a run now, or one more after the run that is under way."""
-        with self._wake:
+        with self._lock:
             for job in jobs:
                 if job.state is State.IDLE:
                     self._queue(job, self._clock.monotonic())
@@ -198,7 +198,7 @@ class Poller:
 
     def _run(self, job: Job) -> None:
         """Run a job on a thread of the pool."""
-        with self._wake:
+        with self._lock:
             if job.cancelled or not self._running:
                 job.state = State.IDLE
                 return
@@ -213,7 +213,7 @@ class Poller:
             content = self._work(job, ctx)
         except BaseException as error:  # noqa: BLE001 - also SystemExit: a thread of the pool must live on
             content = error
-        with self._wake:
+        with self._lock:
             self._end(job, content)
 
     def _give_up(self, job: Job, run: int) -> None:
@@ -278,10 +278,7 @@ class Poller:
         """Run it again soon, unless its next poll comes before that."""
         period = job.declaration.period
         least = _RETRY_SECONDS if period is None else min(_RETRY_SECONDS, period / 8)
-        wait = wait_exponential(multiplier=least, max=_MOST_RETRY_SECONDS) + wait_random(0, least)
-        state = RetryCallState(Retrying(), fn=None, args=(), kwargs={})
-        state.attempt_number = job.failures
-        due = self._clock.monotonic() + wait(state)
+        due = self._clock.monotonic() + Backoff(least, _MOST_RETRY_SECONDS).seconds(job.failures)
         if period is None or due < job.next_due:
             self._plan(due, partial(self._queue_again, job, job.run, due))
 

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from logging import Logger
 
-from metrics_apiserver.provider import BadGatewayError, CustomMetricInfo, ExternalMetricInfo, StatusError
+from metrics_apiserver.provider import (
+    Background,
+    Backoff,
+    BadGatewayError,
+    CustomMetricInfo,
+    ExternalMetricInfo,
+    StatusError,
+)
 from metrics_apiserver.provider.http import HTTPAnswer
 from metrics_apiserver_providers.proxy.failures import refusal
 from metrics_apiserver_providers.proxy.options import CUSTOM, EXTERNAL
@@ -63,8 +70,10 @@ class Listing:
         }
         for api in self._apis.keys() - set(apis):
             del self._apis[api]
-        self._stopped, self._read_once = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"proxy-listing-{name}", daemon=True)
+        self._read_once = threading.Event()
+        self._backoff = Backoff(2 * _FIRST_PAUSE_SECONDS, interval)
+        self._failures = 0
+        self._background = Background(f"proxy-listing-{name}", self._turn, logger=logger)
         self.custom: Sequence[CustomMetricInfo] = ()
         self.external: Sequence[ExternalMetricInfo] = ()
 
@@ -74,27 +83,25 @@ class Listing:
 
     def start(self) -> None:
         """Start reading, and give it a moment, so that discovery does not begin without these names."""
-        self._thread.start()
+        self._background.start()
         self._read_once.wait(_START_SECONDS)
 
     def stop(self) -> None:
         """Stop reading; a request under way is not waited for longer than a moment."""
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(_STOP_SECONDS)
+        self._background.stop(_STOP_SECONDS)
 
     def refresh(self) -> bool:
         """Read the lists once; False unless all could be read."""
         results = [self._refresh(api) for api in self._apis.values()]
         return all(results)
 
-    def _run(self) -> None:
-        pause = _FIRST_PAUSE_SECONDS
-        while True:
-            pause = self._interval if self.refresh() else min(self._interval, 2 * pause)
+    def _turn(self) -> float:
+        try:
+            well = self.refresh()
+        finally:
             self._read_once.set()
-            if self._stopped.wait(pause):
-                return
+        self._failures = 0 if well else self._failures + 1
+        return self._interval if well else self._backoff.seconds(self._failures)
 
     def _refresh(self, api: _API) -> bool:
         try:

@@ -141,6 +141,6 @@ def test_listing_is_renewed_in_the_background(make_proxy: MakeProxy, other: Othe
     wait_until(lambda: listed(proxy) == (["pods/b(namespaced)"], ["queue"]), 10, "it was not listed again")
     proxy.stop()
     asked = len(other.requests)
-    assert not proxy._listing._thread.is_alive()
+    assert not proxy._listing._background.alive
     assert list(proxy.list_all_external_metrics()) == [ExternalMetricInfo("queue")]
     assert len(other.requests) == asked

@@ -1,33 +1,18 @@
-"""The threads that one provider's calls run on: so many at once, and none of the server's own."""
+"""Slots: threads on which so many calls run at once, as those of one provider do, and none of the server's own."""
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TypeVar
 
-from metrics_apiserver.budget import PROVIDERS, SharedRoom
-
-__all__ = ["Bulkhead", "provider_room", "share_of_threads"]
-
-# Of the server's threads, for one instance.
-_MOST_WAITING, _LEAST_WAITING = 24, 4
+__all__ = ["Bulkhead"]
 
 _Result = TypeVar("_Result")
 
-
-def share_of_threads(instances: int) -> int:
-    """Return how many of the server's threads may wait for one of so many instances.
-
-    That is more than there is for each where the instances are many: `budget.SharedRoom` bounds their sum.
-    """
-    return max(_LEAST_WAITING, min(_MOST_WAITING, PROVIDERS // max(1, instances)))
-
-
-def provider_room() -> SharedRoom:
-    """Make the room in which the server's threads wait for providers; for one instance until it is divided."""
-    return SharedRoom(PROVIDERS, each=share_of_threads(1))
+_logger = logging.getLogger("metrics_apiserver")
 
 
 class Bulkhead:
@@ -49,9 +34,10 @@ class Bulkhead:
         return self._busy
 
     def run(self, work: Callable[[], _Result], then: Callable[[_Result], None]) -> bool:
-        """Run `work`, which raises nothing, and hand its result to `then`; refuse when all slots are in use.
+        """Run `work`, and hand its result to `then`; return False where all slots are in use.
 
-        The slot is free when `then` is called: whoever learns of the result may ask again.
+        The slot is free when `then` is called: whoever learns of the result may ask again. Neither should raise: it is
+        logged, and nobody learns of a result then.
         """
         with self._lock:
             if self._busy >= self.size:
@@ -60,12 +46,20 @@ class Bulkhead:
             spare, self._idle = self._idle > 0, max(0, self._idle - 1)
 
         def job() -> bool:
-            result = work()
+            results = []
+            try:
+                results.append(work())
+            except BaseException:
+                _logger.exception("a call on %s failed", threading.current_thread().name)
             with self._lock:
                 self._busy -= 1
                 stays = not self._closed
                 self._idle += stays
-            then(result)
+            try:
+                for result in results:
+                    then(result)
+            except BaseException:
+                _logger.exception("what came of a call on %s was not taken", threading.current_thread().name)
             return stays
 
         if not spare and not self._start():
@@ -84,7 +78,7 @@ class Bulkhead:
     def _start(self) -> bool:
         with self._lock:
             self._started += 1
-            name = f"provider-{self._name}-{self._started}"
+            name = f"{self._name}-{self._started}"
         try:
             threading.Thread(target=self._serve, name=name, daemon=True).start()
         except RuntimeError:

@@ -8,12 +8,13 @@ from queue import SimpleQueue
 
 import pytest
 
-from metrics_apiserver.dispatch.bulkhead import Bulkhead, share_of_threads
+from metrics_apiserver.concurrency.budget import share_of_threads
+from metrics_apiserver.concurrency.bulkhead import Bulkhead
 from tests.controlplane.waiting import wait_until
 
 
 def threads_of(name: str) -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith(f"provider-{name}-")]
+    return [thread for thread in threading.enumerate() if thread.name.startswith(f"{name}-")]
 
 
 def run(bulkhead: Bulkhead, work: Callable[[], str]) -> str:
@@ -28,7 +29,7 @@ def test_one_thread_is_used_again_and_again() -> None:
     bulkhead = Bulkhead("again", 4)
     assert threads_of("again") == []
     names = {run(bulkhead, lambda: threading.current_thread().name) for _ in range(50)}
-    assert names == {"provider-again-1"}
+    assert names == {"again-1"}
     bulkhead.close()
 
 
@@ -78,3 +79,22 @@ def test_closed_one_ends_its_threads_and_still_serves_who_came_late() -> None:
 def test_share_of_the_servers_threads(instances: int, share: int) -> None:
     """However many providers hang, some threads are left."""
     assert share_of_threads(instances) == share
+
+
+@pytest.mark.parametrize("error", [ValueError("wrong"), SystemExit(3)], ids=repr)
+@pytest.mark.parametrize("where", ["work", "then"])
+def test_what_a_call_raises_costs_no_slot_and_no_thread(
+    caplog: pytest.LogCaptureFixture, error: BaseException, where: str
+) -> None:
+    """Nobody should raise there; a mistake of ours must not use up a provider's slots."""
+    bulkhead = Bulkhead("mistaken", 1)
+
+    def fail(*_: object) -> str:
+        raise error
+
+    for _ in range(3):
+        assert bulkhead.run(*((fail, print) if where == "work" else (lambda: "x", fail)))
+        wait_until(lambda: not bulkhead.in_use, 10, "the slot is not free")
+    assert run(bulkhead, lambda: "x") == "x"
+    assert len(caplog.records) == 3
+    bulkhead.close()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from metrics_apiserver import budget
-from metrics_apiserver.budget import Room, SharedRoom
+from metrics_apiserver.concurrency import budget
+from metrics_apiserver.concurrency.budget import Room, SharedRoom
 
 
 def test_the_rows_add_up_to_the_threads() -> None:
@@ -33,7 +33,7 @@ def test_the_rows_add_up_to_the_threads() -> None:
 
 def test_the_page_has_the_table() -> None:
     """docs/architecture.md is what people read."""
-    text = (Path(__file__).parent.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text(encoding="utf-8")
     of_verified = f"{budget.REVIEWS_OF_VERIFIED} ({budget.REVIEWS_OF_ONE_USER})"
     cells = [
         f"{of_verified}, {budget.REVIEWS_OF_STRANGERS}",

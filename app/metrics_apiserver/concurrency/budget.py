@@ -25,6 +25,8 @@ __all__ = [
     "THREADS",
     "Room",
     "SharedRoom",
+    "provider_room",
+    "share_of_threads",
 ]
 
 THREADS: Final = 104
@@ -46,6 +48,8 @@ BODIES: Final = 16
 LARGE_ANSWERS: Final = 4
 # What is left for those who wait for nobody.
 NOBODY: Final = THREADS - REVIEWS - PROVIDERS - SCRAPES - CLUSTER - BODIES - LARGE_ANSWERS
+# Of the threads of PROVIDERS, for one instance.
+_MOST_OF_ONE, _LEAST_OF_ONE = 24, 4
 
 
 class Room:
@@ -118,3 +122,16 @@ class SharedRoom:
 
     def _kept_for_others(self) -> int:
         return max(self._kept, min(len(self._members - self._held.keys()), self.most // 2))
+
+
+def share_of_threads(instances: int) -> int:
+    """Return how many of the server's threads may wait for one of so many instances.
+
+    That is more than there is for each where the instances are many: the room bounds their sum.
+    """
+    return max(_LEAST_OF_ONE, min(_MOST_OF_ONE, PROVIDERS // max(1, instances)))
+
+
+def provider_room() -> SharedRoom:
+    """Make the room in which the server's threads wait for providers; for one instance until it is divided."""
+    return SharedRoom(PROVIDERS, each=share_of_threads(1))
