@@ -18,6 +18,22 @@ CUSTOM, EXTERNAL = "custom", "external"
 class ProxyOptions(ServerOptions):
     """Those of any other server, and how this one is asked."""
 
+    class Meta:
+        # API servers know neither.
+        exclude = ("username", "password_file", "headers")
+
+    url = fields.String(
+        required=True, metadata={"help": "The other server: `https://service.namespace.svc:port`, without a path."}
+    )
+    token_file = fields.String(
+        data_key="tokenFile",
+        load_default=None,
+        metadata={
+            "help": "The token to show, read for every request. By default the pod's own, if it has one and no client"
+            ' certificate is given; "" shows none.'
+        },
+    )
+
     forward_user = fields.Boolean(
         data_key="forwardUser",
         load_default=False,

@@ -29,7 +29,7 @@ from metrics_apiserver.provider import (
     ServiceUnavailableError,
     StatusError,
 )
-from metrics_apiserver.provider.http import POD_TOKEN, HTTPAnswer, HTTPClient, bearer_token
+from metrics_apiserver.provider.http import POD_TOKEN, Credentials, HTTPAnswer, HTTPClient
 from metrics_apiserver_providers.proxy.failures import MissingPathError, refusal
 from metrics_apiserver_providers.proxy.listing import Listing
 from metrics_apiserver_providers.proxy.options import CUSTOM, EXTERNAL, ProxyOptions
@@ -58,15 +58,9 @@ class ProxyProvider(CustomMetricsProvider, ExternalMetricsProvider):
     def __init__(self, context: ProviderContext, options: Mapping[str, Any]) -> None:
         super().__init__(context, options)
         self.per_user = options["forward_user"]
-        self._token_file = _token_file(options)
-        self._client = HTTPClient(
-            options["url"],
-            server_name=options["server_name"],
-            connect_timeout=options["connect_timeout"],
-            ca_file=options["ca_file"],
-            cert_file=options["client_cert_file"],
-            key_file=options["client_key_file"],
-            logger=context.logger,
+        credentials = Credentials() if self.per_user else Credentials(_token_file(options))
+        self._client = HTTPClient.from_options(
+            options, logger=context.logger, credentials=credentials, headers=_HEADERS
         )
         self._listing = Listing(
             self._fetch_listing,
@@ -166,16 +160,15 @@ class ProxyProvider(CustomMetricsProvider, ExternalMetricsProvider):
         return fitting
 
     def _ask(self, ctx: RequestContext, target: str) -> bytes:
-        headers = user_headers(ctx.user or ANONYMOUS) if self.per_user else _authorization(self._token_file)
-        headers.update({**_HEADERS, "Audit-ID": ctx.audit_id})
+        headers = user_headers(ctx.user or ANONYMOUS) if self.per_user else HTTPHeaderDict()
+        headers["Audit-ID"] = ctx.audit_id
         answer = self._client.get(target, headers, timeout=ctx.remaining())
         if answer.status != HTTPStatus.OK:
             raise refusal(self._client.address, answer)
         return answer.body
 
     def _fetch_listing(self, path: str) -> HTTPAnswer:
-        headers = user_headers(LISTER) if self.per_user else _authorization(self._token_file)
-        headers.update(_HEADERS)
+        headers = user_headers(LISTER) if self.per_user else HTTPHeaderDict()
         return self._client.get(path, headers, timeout=_LISTING_SECONDS)
 
     @contextlib.contextmanager
@@ -215,8 +208,3 @@ def _query(selectors: Mapping[str, Selector]) -> str:
     """Return the query with those selectors that select something."""
     given = {name: str(selector) for name, selector in selectors.items() if not selector.empty}
     return f"?{urlencode(given)}" if given else ""
-
-
-def _authorization(token_file: str | None) -> HTTPHeaderDict:
-    """Return the header field with the token; none without a file. Raises ServiceUnavailableError."""
-    return HTTPHeaderDict({"Authorization": f"Bearer {bearer_token(token_file)}"} if token_file else {})

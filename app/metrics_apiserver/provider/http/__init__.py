@@ -13,7 +13,7 @@ from metrics_apiserver.bounded_http import (
     read_body,
 )
 from metrics_apiserver.provider.http.client import HTTPAnswer, HTTPClient
-from metrics_apiserver.provider.http.credentials import POD_TOKEN, TLSFiles, bearer_token
+from metrics_apiserver.provider.http.credentials import POD_TOKEN, Credentials, TLSFiles, bearer_token
 from metrics_apiserver.provider.http.options import ServerOptions
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "AnswerTooLargeError",
     "BoundedConnection",
     "BoundedHTTPSConnection",
+    "Credentials",
     "HTTPAnswer",
     "HTTPClient",
     "ServerOptions",

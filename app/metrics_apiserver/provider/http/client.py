@@ -9,18 +9,19 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException, IncompleteRead
 from typing import Any
 
 import urllib3
+from urllib3 import HTTPHeaderDict
 from urllib3.exceptions import ConnectTimeoutError, DecodeError, HTTPError, NewConnectionError, ProtocolError, SSLError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 from urllib3.util import parse_url
 
 from metrics_apiserver.bounded_http import AnswerTooLargeError, BoundedConnection, BoundedHTTPSConnection, read_body
 from metrics_apiserver.errors import BadGatewayError, GatewayTimeoutError, ServiceUnavailableError
-from metrics_apiserver.provider.http.credentials import TLSFiles
+from metrics_apiserver.provider.http.credentials import Credentials, TLSFiles
 
 __all__ = ["HTTPAnswer", "HTTPClient"]
 
@@ -33,10 +34,11 @@ _CAUSE_LENGTH = 256
 
 @dataclass(frozen=True, slots=True)
 class HTTPAnswer:
-    """The status and the body, whole and unpacked."""
+    """The status, the body, whole and unpacked, and the header fields, whose names may be written in any case."""
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=HTTPHeaderDict)
 
 
 class _StaleConnectionError(ConnectionError):
@@ -115,10 +117,16 @@ class HTTPClient:
         ca_file: str | None = None,
         cert_file: str | None = None,
         key_file: str | None = None,
+        credentials: Credentials | None = None,
+        headers: Mapping[str, str] | None = None,
         what: str = "the other server",
         most_bytes: int = _MOST_BYTES,
     ) -> None:
-        """Connect to nobody yet. `connect_timeout` is in seconds; `most_bytes` bounds an answer, unpacked."""
+        """Connect to nobody yet.
+
+        `connect_timeout` is in seconds; `credentials` and `headers` go with every request that does not have such a
+        field itself; `most_bytes` bounds an answer, unpacked.
+        """
         parsed = parse_url(url)
         assert parsed.host is not None
         self._tls = parsed.scheme != "http"
@@ -129,10 +137,28 @@ class HTTPClient:
         self._server_name = server_name
         self._connect_timeout = connect_timeout
         self._files = TLSFiles(ca_file=ca_file, cert_file=cert_file, key_file=key_file, logger=logger)
+        self._credentials = credentials or Credentials()
+        self._headers = dict(headers or {})
         self._what = what
         self._lock = threading.Lock()
         self._pool: tuple[ssl.SSLContext | None, _Pool] | None = None
         self.address = f"{'https' if self._tls else 'http'}://{self._host}:{self._port}"
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any], *, logger: logging.Logger, **more: Any) -> HTTPClient:
+        """Make the client of loaded `ServerOptions`; `more` are further arguments of the client, which go first."""
+        credentials = Credentials(options["token_file"], options.get("username"), options.get("password_file"))
+        arguments = {
+            "server_name": options["server_name"],
+            "connect_timeout": options["connect_timeout"],
+            "ca_file": options["ca_file"],
+            "cert_file": options["client_cert_file"],
+            "key_file": options["client_key_file"],
+            "credentials": credentials,
+            "headers": options.get("headers"),
+            **more,
+        }
+        return cls(options["url"], logger=logger, **arguments)
 
     def close(self) -> None:
         """Close the idle connections; those in use are closed after their answer."""
@@ -150,9 +176,11 @@ class HTTPClient:
 
         A request that met a kept connection which the server had closed is sent once more: send none whose effect
         must not happen twice. Redirects are answers, since following one would carry the credentials elsewhere.
-        Raises ServiceUnavailableError where there is no connection, GatewayTimeoutError, or BadGatewayError.
+        Raises ServiceUnavailableError where there is no connection or no credential, GatewayTimeoutError, or
+        BadGatewayError.
         """
         deadline = time.monotonic() + timeout
+        headers = self._with_own(headers)
         what = self._what
         try:
             try:
@@ -175,6 +203,14 @@ class HTTPClient:
         except ValueError:
             # http.client quotes the header field that it refuses, and that may be the token: nothing is chained.
             raise BadGatewayError("a header field of the request cannot be sent") from None
+
+    def _with_own(self, headers: Mapping[str, str]) -> HTTPHeaderDict:
+        whole = HTTPHeaderDict(headers)
+        for name, value in self._headers.items():
+            whole.setdefault(name, value)
+        if "Authorization" not in whole and (authorization := self._credentials.authorization()) is not None:
+            whole["Authorization"] = authorization
+        return whole
 
     def _caused(self, cause: str) -> str:
         return f"{self.address}: {cause}"
@@ -205,7 +241,7 @@ class HTTPClient:
             response.close()
             raise
         response.release_conn()
-        return HTTPAnswer(response.status, bytes(content))
+        return HTTPAnswer(response.status, bytes(content), response.headers)
 
     def _current_pool(self) -> _Pool:
         context = self._files.context() if self._tls else None

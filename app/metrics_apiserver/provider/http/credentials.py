@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import ssl
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from metrics_apiserver.errors import ServiceUnavailableError
 
-__all__ = ["POD_TOKEN", "TLSFiles", "bearer_token"]
+__all__ = ["POD_TOKEN", "Credentials", "TLSFiles", "bearer_token"]
 
 _UNUSABLE = "its TLS files cannot be used"
 # Where a pod finds its own.
@@ -79,6 +81,27 @@ class TLSFiles:
         return tuple(_stat(path) for path in (self._ca_file, self._cert_file, self._key_file))
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request says of who sends it: a bearer token, or a user's name and password; neither: nothing."""
+
+    token_file: str | None = None
+    username: str | None = None
+    password_file: str | None = None
+
+    def authorization(self) -> str | None:
+        """Return the value of `Authorization`, of what the file holds now; None where nothing is said.
+
+        Raises ServiceUnavailableError where the file cannot be used.
+        """
+        if self.token_file:
+            return f"Bearer {bearer_token(self.token_file)}"
+        if self.username is None or self.password_file is None:
+            return None
+        pair = f"{self.username}:{_password(self.password_file)}"
+        return f"Basic {base64.b64encode(pair.encode()).decode('ascii')}"
+
+
 def bearer_token(token_file: str) -> str:
     """Return the token that a file has now, without the white space around it. Raises ServiceUnavailableError."""
     try:
@@ -90,6 +113,16 @@ def bearer_token(token_file: str) -> str:
     if not token or not token.isprintable() or " " in token:
         raise ServiceUnavailableError("its token cannot be sent", cause=f"{token_file} does not hold one")
     return token
+
+
+def _password(file: str) -> str:
+    """Return the password that a file has now, without the line's end."""
+    try:
+        return Path(file).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, ValueError) as error:
+        # Not chained: a decoding error holds the password.
+        cause = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ServiceUnavailableError("its password cannot be read", cause=f"{file}: {cause}") from None
 
 
 def _stat(path: Any) -> tuple[int, int, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -15,6 +16,19 @@ from metrics_apiserver.provider.interfaces import Options
 __all__ = ["ServerOptions"]
 
 _PATH = validate.Length(min=1)
+# RFC 9110 5.6.2.
+_TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+# What frames a request, and what other options say.
+_NOT_TO_BE_SET = frozenset(
+    ("authorization", "connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade")
+)
+
+
+def _check_name(name: str) -> None:
+    if not _TOKEN.fullmatch(name):
+        raise ValidationError("Not the name of a header field.")
+    if name.lower() in _NOT_TO_BE_SET:
+        raise ValidationError("This field cannot be set.")
 
 
 class ServerOptions(Options):
@@ -27,9 +41,7 @@ class ServerOptions(Options):
     url_has_path: ClassVar[bool] = False
     url_example: ClassVar[str] = "https://service.namespace.svc:443"
 
-    url = fields.String(
-        required=True, metadata={"help": "The other server: `https://service.namespace.svc:port`, without a path."}
-    )
+    url = fields.String(required=True, metadata={"help": "The other server: `https://service.namespace.svc:port`."})
     ca_file = fields.String(
         data_key="caFile",
         load_default=None,
@@ -48,10 +60,24 @@ class ServerOptions(Options):
     token_file = fields.String(
         data_key="tokenFile",
         load_default=None,
-        metadata={
-            "help": "The token to show, read for every request. By default the pod's own, if it has one and no client"
-            ' certificate is given; "" shows none.'
-        },
+        metadata={"help": "The bearer token to show, read for every request."},
+    )
+    username = fields.String(
+        load_default=None,
+        validate=validate.Regexp(r"[^:\x00-\x1f\x7f]+\Z", error="Must not be empty, nor have a colon."),
+        metadata={"help": "The user to be, with the password of `passwordFile` (basic authentication)."},
+    )
+    password_file = fields.String(
+        data_key="passwordFile",
+        load_default=None,
+        validate=_PATH,
+        metadata={"help": "The password of `username`, read for every request."},
+    )
+    headers = fields.Dict(
+        keys=fields.String(validate=_check_name),
+        values=fields.String(validate=validate.Regexp(r"[\x20-\x7e]*\Z", error="Must be printable ASCII.")),
+        load_default=dict,
+        metadata={"help": "Further header fields of every request, such as a tenant's; no secrets."},
     )
     client_cert_file = fields.String(
         data_key="clientCertFile",
@@ -90,6 +116,22 @@ class ServerOptions(Options):
             raise ValidationError(problem)
 
     @validates_schema
-    def _check_certificate(self, data: Mapping[str, Any], **_: Any) -> None:
+    def _check_credentials(self, data: Mapping[str, Any], **_: Any) -> None:
         if (data["client_cert_file"] is None) != (data["client_key_file"] is None):
             raise ValidationError("clientCertFile and clientKeyFile belong together")
+        if (data.get("username") is None) != (data.get("password_file") is None):
+            raise ValidationError("username and passwordFile belong together")
+        if data["token_file"] and data.get("username") is not None:
+            raise ValidationError("tokenFile and username are two ways to say who asks: give one")
+
+    @validates_schema
+    def _check_plain(self, data: Mapping[str, Any], **_: Any) -> None:
+        """Refuse over plain HTTP what would have no effect, and what others would read on the way."""
+        if not data["url"].startswith("http://"):
+            return
+        for key, name in (("ca_file", "caFile"), ("server_name", "serverName"), ("client_cert_file", "clientCertFile")):
+            if data[key] is not None:
+                raise ValidationError("There is no TLS with http://, and this has no effect: use https://.", name)
+        for key, name in (("token_file", "tokenFile"), ("password_file", "passwordFile")):
+            if data.get(key):
+                raise ValidationError("Everybody on the way could read it with http://: use https://.", name)
