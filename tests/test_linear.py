@@ -32,7 +32,7 @@ from metrics_apiserver.factory import create_app
 from metrics_apiserver.logs import hide_secrets, shown_body, shown_headers, shown_selector, shown_target
 from metrics_apiserver.logs.bodies import _LONGEST_BODY
 from metrics_apiserver.logs.formats import formatter
-from metrics_apiserver.model import selectors
+from metrics_apiserver.model import field_selectors, selectors
 from metrics_apiserver.model.quantity import Quantity
 from metrics_apiserver.serving.heads import plain_get
 from metrics_apiserver.serving.refusals import refusal
@@ -267,6 +267,7 @@ ROWS: list[tuple[str, Function, Callable[[int], str]]] = [
     *((f"label selector {unit!r}", selectors.parse, repeated(unit)) for unit in SELECTORS),
     *((f"a key {unit!r}", selectors.parse, repeated(unit, "a", "!")) for unit in SELECTORS),
     *((f"label values {unit!r}", selectors.parse, repeated(unit, "a in (b,", ")")) for unit in SELECTORS),
+    *((f"field selector {unit!r}", field_selectors.parse, repeated(unit, "a=")) for unit in SELECTORS),
     *((f"labels {unit!r}", selectors.parse_labels, repeated(unit)) for unit in SELECTORS),
     *((f"field selector {unit!r}", custom("fieldSelector"), repeated(unit)) for unit in FIELDS),
     *((f"field's name {unit!r}", custom("fieldSelector"), repeated(unit, "metadata.name=")) for unit in FIELDS),
@@ -346,7 +347,8 @@ def test_time_of_a_whole_request_grows_with_its_length(
 def test_measure_finds_a_pattern_that_is_quadratic() -> None:
     """The one that hid JSON web tokens before, for the first part of which every `eyJ` was tried to the end."""
     before = re.compile(r"\beyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)?")
-    assert growth(before.search, repeated("-eyJ"), 1 << 13) > MOST
+    # Whoever has the processor meanwhile makes the shorter text slow as well: once has to be enough.
+    assert any(growth(before.search, repeated("-eyJ"), 1 << 13) > MOST for _ in range(5))
 
 
 def test_body_is_read_as_far_as_it_is_shown() -> None:

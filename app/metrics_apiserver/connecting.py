@@ -43,33 +43,39 @@ def connect(
         raise LocationParseError(f"'{host}', label empty or too long") from None
     addresses = _look_up(host, port, left())
     problem = OSError("the name has no address")
-    for number, (family, kind, protocol, _, address) in enumerate(addresses):
+    for number, address in enumerate(addresses):
         seconds = left()
+        share = None if seconds is None else seconds / (len(addresses) - number)
         try:
-            sock = socket.socket(family, kind, protocol)
+            return _connect_to(address, share, source_address, socket_options or ())
         except OSError as error:
             problem = error
-            continue
-        try:
-            for option in socket_options or ():
-                sock.setsockopt(*option)
-            sock.settimeout(None if seconds is None else seconds / (len(addresses) - number))
-            if source_address:
-                sock.bind(source_address)
-            sock.connect(address)
-        except OSError as error:
-            sock.close()
-            problem = error
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
     try:
         raise problem
     finally:
         # It refers to this frame.
         del problem
+
+
+def _connect_to(
+    found: tuple[Any, ...],
+    seconds: float | None,
+    source_address: tuple[str, int] | None,
+    options: Sequence[tuple[int, int, int | bytes]],
+) -> socket.socket:
+    family, kind, protocol, _name, address = found
+    sock = socket.socket(family, kind, protocol)
+    try:
+        for option in options:
+            sock.setsockopt(*option)
+        sock.settimeout(seconds)
+        if source_address:
+            sock.bind(source_address)
+        sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _look_up(host: str, port: int, seconds: float | None) -> _Addresses:

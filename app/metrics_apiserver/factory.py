@@ -90,24 +90,44 @@ def _server(
     """Put the server together; nothing is started."""
     telemetry = Telemetry(CollectorRegistry(), api_versions=[(row.group, row.version) for row in API_VERSIONS])
     telemetry.registry.register(FollowedMetrics(following.ages))
-    waiting = provider_room()
-    instances = make_instances(providers, waiting=waiting, telemetry=telemetry, clock=clock)
-    router = Router(
-        instances,
-        mapper=cluster.mapper,
-        objects=cluster.objects,
-        clock=clock,
-        logger=logger,
-        seconds=settings.serving.request_timeout,
+    running = _running(settings, providers, make_context, cluster=cluster, telemetry=telemetry, clock=clock)
+    configuration = ConfigurationFile(
+        settings, running.replace, telemetry=telemetry, clock=clock, logger=logger, following=following, keep=keep
     )
+    server = MetricsServer(
+        cluster=cluster,
+        running=running,
+        configuration=configuration,
+        telemetry=telemetry,
+        delegation=delegation,
+        following=following,
+    )
+    add_routes(server, telemetry, clock)
+    return server
+
+
+def _running(
+    settings: Settings,
+    providers: Sequence[ConfiguredProvider],
+    make_context: Callable[[str], ProviderContext],
+    *,
+    cluster: Cluster | StandaloneCluster,
+    telemetry: Telemetry,
+    clock: Clock,
+) -> RunningProviders:
+    """Make what asks the providers: their instances, the router and discovery."""
+    waiting, seconds = provider_room(), settings.serving.request_timeout
+    instances = make_instances(providers, waiting=waiting, telemetry=telemetry, clock=clock)
+    mapper, objects = cluster.mapper, cluster.objects
+    router = Router(instances, mapper=mapper, objects=objects, clock=clock, logger=logger, seconds=seconds)
     discovery = Discovery(
         [(configured.name, configured.provider) for configured in providers],
-        mapper=cluster.mapper,
+        mapper=mapper,
         limit=settings.discovery.discovery_limit,
         telemetry=telemetry,
         logger=logger,
     )
-    running = RunningProviders(
+    return RunningProviders(
         providers,
         instances,
         router=router,
@@ -116,22 +136,8 @@ def _server(
         clock=clock,
         build=partial(registry.build_one, make_context=make_context),
         waiting=waiting,
-        seconds=settings.serving.request_timeout,
+        seconds=seconds,
     )
-    server = MetricsServer(
-        cluster=cluster,
-        running=running,
-        configuration=ConfigurationFile(
-            settings, running.replace, telemetry=telemetry, clock=clock, logger=logger, following=following, keep=keep
-        ),
-        router=router,
-        discovery=discovery,
-        telemetry=telemetry,
-        delegation=delegation,
-        following=following,
-    )
-    add_routes(server, telemetry, clock)
-    return server
 
 
 def _provider_context(name: str, *, cluster: Cluster | StandaloneCluster, clock: Clock) -> ProviderContext:

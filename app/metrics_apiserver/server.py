@@ -9,8 +9,6 @@ from flask import Flask
 
 from metrics_apiserver.answering.respond import PlainFront
 from metrics_apiserver.auth.delegation import Delegation
-from metrics_apiserver.discovery import Discovery
-from metrics_apiserver.dispatch.router import Router
 from metrics_apiserver.exchange import PlainRequest, Response
 from metrics_apiserver.kube.cluster import Cluster
 from metrics_apiserver.kube.standalone import StandaloneCluster
@@ -38,8 +36,6 @@ class MetricsServer(Flask):
         cluster: Cluster | StandaloneCluster,
         running: RunningProviders,
         configuration: ConfigurationFile,
-        router: Router,
-        discovery: Discovery,
         telemetry: Telemetry,
         delegation: Delegation | None,
         following: Following,
@@ -52,8 +48,8 @@ class MetricsServer(Flask):
         self.cluster = cluster
         self.running = running
         self.configuration = configuration
-        self.router = router
-        self.discovery = discovery
+        self.router = running.router
+        self.discovery = running.discovery
         # None: there is no cluster, and everybody may.
         self.delegation = delegation
         self.following = following

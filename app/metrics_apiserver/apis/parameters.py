@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 from metrics_apiserver.errors import BadRequestError
-from metrics_apiserver.model import selectors
+from metrics_apiserver.model import field_selectors, selectors
+from metrics_apiserver.model.field_selectors import FieldSelectorError
 from metrics_apiserver.model.selectors import LabelSelector, Selector, SelectorError
 
 __all__ = [
     "check_field_selector",
-    "field_terms",
     "parse_parameters",
     "parse_selector",
     "to_label_selector",
-    "unescaped_field",
     "wants_watch",
 ]
 
@@ -59,21 +57,7 @@ def to_label_selector(selector: Selector) -> LabelSelector:
         raise BadRequestError(str(error)) from error
 
 
-# The grammar of apimachinery's `fields.ParseSelector`: terms between commas, a backslash escapes.
-_FIELD_TERMS = re.compile(r"(?:[^\\,]|\\.?)+", re.DOTALL)
-_FIELD_TERM = re.compile(r"(.*?)(!=|==|=)(.*)\Z", re.DOTALL)
-_FIELD_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _FIELDS = ("metadata.name", "metadata.namespace")
-
-
-def field_terms(text: str) -> list[str]:
-    """Return the terms of a field selector, as they stand in it."""
-    return _FIELD_TERMS.findall(text)
-
-
-def unescaped_field(value: str) -> str:
-    """Return the value that a term of a field selector means."""
-    return _FIELD_ESCAPE.sub(r"\1", value)
 
 
 def check_field_selector(text: str, name: str | None) -> None:
@@ -82,18 +66,15 @@ def check_field_selector(text: str, name: str | None) -> None:
     `name` is None where the path names no object: then none can be selected by name. Access is granted by the field
     selector's name (k8s.io/apiserver `RequestInfo`), which has to be the one that is read. Raises BadRequestError.
     """
-    exact_names = []
-    terms = field_terms(text)
+    try:
+        terms = field_selectors.parse(text)
+    except FieldSelectorError as error:
+        raise BadRequestError(str(error)) from error
     for term in terms:
-        found = _FIELD_TERM.match(term)
-        if found is None:
-            raise BadRequestError(f"invalid selector: '{text}'; can't understand '{term}'")
-        label, operator, value = found.groups()
-        if label not in _FIELDS:
+        if term.field not in _FIELDS:
             known = ", ".join(f'"{known}"' for known in _FIELDS)
-            raise BadRequestError(f'"{label}" is not a known field selector: only {known}')
-        if label == "metadata.name" and operator != "!=":
-            exact_names.append(unescaped_field(value))
+            raise BadRequestError(f'"{term.field}" is not a known field selector: only {known}')
+    exact_names = [term.value for term in terms if term.field == "metadata.name" and term.exact]
     if name is None and exact_names:
         raise BadRequestError("an external metric has no metadata.name: select its series by labelSelector")
     if name is not None and terms and exact_names[:1] != [name]:

@@ -11,6 +11,7 @@ from metrics_apiserver.auth.user import MASTERS, characters, is_verified
 from metrics_apiserver.auth.waiting import Waiting
 from metrics_apiserver.errors import ForbiddenError, ServiceUnavailableError
 from metrics_apiserver.kube.client import ClusterError
+from metrics_apiserver.model.quoting import quoted
 from metrics_apiserver.model.users import UserInfo
 
 __all__ = ["AccessReviewer", "Authorizer", "Decision", "access_review"]
@@ -123,7 +124,7 @@ def _forbidden(user: UserInfo, info: RequestInfo, reason: str) -> ForbiddenError
     if not info.is_resource:
         return ForbiddenError(f"forbidden: {sentence}", details={})
     what = f"{info.resource}.{info.group}" if info.group else info.resource
-    name = f" {_quoted(info.name)}" if info.name else ""
+    name = f" {quoted(info.name)}" if info.name else ""
     details = {"name": info.name, "group": info.group, "kind": info.resource}
     return ForbiddenError(
         f"{what}{name} is forbidden: {sentence}", details={key: value for key, value in details.items() if value}
@@ -131,38 +132,9 @@ def _forbidden(user: UserInfo, info: RequestInfo, reason: str) -> ForbiddenError
 
 
 def _sentence(user: UserInfo, info: RequestInfo) -> str:
-    begin = f"User {_quoted(user.name)} cannot {info.verb}"
+    begin = f"User {quoted(user.name)} cannot {info.verb}"
     if not info.is_resource:
-        return f"{begin} path {_quoted(info.path)}"
+        return f"{begin} path {quoted(info.path)}"
     resource = f"{info.resource}/{info.subresource}" if info.subresource else info.resource
-    scope = f"in the namespace {_quoted(info.namespace)}" if info.namespace else "at the cluster scope"
-    return f"{begin} resource {_quoted(resource)} in API group {_quoted(info.group)} {scope}"
-
-
-_GO_ESCAPES = {
-    '"': '\\"',
-    "\\": "\\\\",
-    "\a": "\\a",
-    "\b": "\\b",
-    "\f": "\\f",
-    "\n": "\\n",
-    "\r": "\\r",
-    "\t": "\\t",
-    "\v": "\\v",
-}
-
-
-def _quoted(text: str) -> str:
-    """Quote as Go's `%q` does."""
-    return '"' + "".join(map(_escaped, text)) + '"'
-
-
-def _escaped(character: str) -> str:
-    if character in _GO_ESCAPES:
-        return _GO_ESCAPES[character]
-    if character.isprintable():
-        return character
-    number = ord(character)
-    if number < 0x80:
-        return f"\\x{number:02x}"
-    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+    scope = f"in the namespace {quoted(info.namespace)}" if info.namespace else "at the cluster scope"
+    return f"{begin} resource {quoted(resource)} in API group {quoted(info.group)} {scope}"

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from metrics_apiserver.apis.parameters import field_terms, parse_parameters, unescaped_field, wants_watch
+from metrics_apiserver.apis.parameters import parse_parameters, wants_watch
 from metrics_apiserver.errors import NotFoundError
-from metrics_apiserver.model import selectors
+from metrics_apiserver.model import field_selectors, selectors
+from metrics_apiserver.model.field_selectors import FieldSelectorError
 from metrics_apiserver.model.selectors import SelectorError
 from metrics_apiserver.target import Target
 
@@ -112,8 +113,6 @@ def _collection_read(parameters: Mapping[str, str]) -> tuple[str, str]:
 
 # As Go's `strconv.ParseInt` reads them: the reference decodes the parameters together or not at all.
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}\Z")
-# The grammar of apimachinery's `fields.ParseSelector`: terms between commas, a backslash escapes `\`, `,` and `=`.
-_FIELD_TERM = re.compile(r"((?:[^!=]|!(?!=))*)(!=|==?)((?:[^\\,=]|\\[\\,=])*)\Z", re.DOTALL)
 
 
 def _exact_name(parameters: Mapping[str, str]) -> str:
@@ -121,14 +120,11 @@ def _exact_name(parameters: Mapping[str, str]) -> str:
     text = parameters.get("fieldSelector", "")
     if not text or not _decodes(parameters):
         return ""
-    exact = ""
-    for written in field_terms(text):
-        term = _FIELD_TERM.match(written)
-        if term is None:
-            return ""
-        field, operator, value = term.groups()
-        if field == "metadata.name" and operator != "!=" and not exact:
-            exact = unescaped_field(value)
+    try:
+        terms = field_selectors.parse(text)
+    except FieldSelectorError:
+        return ""
+    exact = next((term.value for term in terms if term.field == "metadata.name" and term.exact), "")
     # What apimachinery's `path.IsValidPathSegmentName` takes for a name.
     return "" if exact in (".", "..") or "/" in exact or "%" in exact else exact
 

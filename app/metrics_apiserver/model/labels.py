@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from metrics_apiserver.model.quoting import quoted
+
 __all__ = ["invalid", "validate_label_key", "validate_label_value"]
 
 _NAME: Final = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
@@ -65,26 +67,4 @@ def _check(text: str, pattern: re.Pattern[str], max_bytes: int, must: str) -> li
 
 def invalid(path: str, value: str, reason: str) -> str:
     """Return the sentence that a value at a place is invalid, and why (apimachinery `field.Invalid`)."""
-    return f"{path}: Invalid value: {_quote(value)}: {reason}"
-
-
-# One character of each kind has its own escape; the rest are written by their number.
-_ESCAPES: Final = {
-    '"': '\\"', "\\": "\\\\", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"
-}  # fmt: skip
-
-
-def _quote(text: str) -> str:
-    """Write a text in double quotes the way Go does, so that errors read as upstream's."""
-    return f'"{"".join(map(_escape, text))}"'
-
-
-def _escape(character: str) -> str:
-    if escape := _ESCAPES.get(character):
-        return escape
-    if character.isprintable():
-        return character
-    number = ord(character)
-    if number < 0x80:
-        return f"\\x{number:02x}"
-    return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
+    return f"{path}: Invalid value: {quoted(value)}: {reason}"

@@ -61,8 +61,8 @@ class RunningProviders:
         """
         self._providers = list(providers)
         self._instances = list(instances)
-        self._router = router
-        self._discovery = discovery
+        self.router = router
+        self.discovery = discovery
         self._telemetry = telemetry
         self._clock = clock
         self._build = build
@@ -199,8 +199,8 @@ class RunningProviders:
                 providers, old_instances, waiting=self._waiting, telemetry=self._telemetry, clock=self._clock
             )
             self._providers, self._instances = providers, instances
-            self._router.replace(instances)
-            self._discovery.replace([(each.name, each.provider) for each in providers])
+            self.router.replace(instances)
+            self.discovery.replace([(each.name, each.provider) for each in providers])
             self._show_metrics()
         left = Left(_without(old_providers, providers), [each for each in old_instances if each not in instances])
         if left.providers or left.instances:
@@ -209,7 +209,7 @@ class RunningProviders:
 
     def _refuse_too_many(self) -> None:
         """Raise HangingError where so much is left of what was replaced that more of it could use up the process."""
-        hanging = [*self._calls.hanging(), *self._hanging_reads(), *self._discovery.left_behind()]
+        hanging = [*self._calls.hanging(), *self._hanging_reads(), *self.discovery.left_behind()]
         if len(hanging) >= MOST_LEFT_BEHIND:
             names = ", ".join(sorted({name for name, _ in hanging}))
             raise HangingError(
