@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import NamedTuple, cast
 
 from metrics_apiserver.apis.api import (
@@ -22,14 +21,13 @@ from metrics_apiserver.apis.api import (
     selector_part,
 )
 from metrics_apiserver.apis.checking import Checked
+from metrics_apiserver.apis.custom_listing import discovery_entries, list_infos, merge, resources
 from metrics_apiserver.apis.custom_values import check_custom
-from metrics_apiserver.apis.entries import VERBS, resource, response_kind
 from metrics_apiserver.apis.parameters import check_field_selector, parse_selector, to_label_selector
 from metrics_apiserver.errors import (
     BadRequestError,
     MetricNotFoundError,
     NotFoundError,
-    ResourceNotFoundError,
     WouldWaitError,
 )
 from metrics_apiserver.logs import shown_selector
@@ -271,47 +269,19 @@ class _CustomMetricsAPI(API):
 
     def list_metrics(self, provider: Provider, mapper: RESTMapper, most: int) -> tuple[CustomMetricInfo, ...]:
         """Return what a provider lists, with normalised resources; what no path can name is left out."""
-        infos = set()
-        for info in islice(cast(CustomMetricsProvider, provider).list_all_metrics(), most):
-            try:
-                mapping = mapper.mapping_for(info.group_resource)
-            except ResourceNotFoundError:
-                continue
-            infos.add(CustomMetricInfo(mapping.group_resource, info.metric, info.namespaced))
-        return tuple(sorted(infos))
+        return list_infos(cast(CustomMetricsProvider, provider), mapper, most)
 
     def merge(self, listings: Iterable[Sequence[Info]]) -> list[Info]:
         """Return the metrics of several providers, by resource and metric."""
-        found: dict[tuple[GroupResource, str], CustomMetricInfo] = {}
-        for infos in listings:
-            for info in cast(Sequence[CustomMetricInfo], infos):
-                found.setdefault((info.group_resource, info.metric), info)
-        return [found[key] for key in sorted(found, key=lambda key: (str(key[0]), key[1]))]
+        return list(merge(cast(Iterable[Sequence[CustomMetricInfo]], listings)))
 
     def resources(self, row: APIVersion, infos: Sequence[Info]) -> list[dict[str, object]]:
         """Return one resource for each metric, called like the resource that it describes and itself."""
-        return [
-            resource(row, f"{info.group_resource}/{info.metric}", namespaced=info.namespaced)
-            for info in cast(Sequence[CustomMetricInfo], infos)
-        ]
+        return resources(row, cast(Sequence[CustomMetricInfo], infos))
 
     def discovery_entries(self, row: APIVersion, infos: Sequence[Info]) -> list[dict[str, object]]:
         """Show metrics as subresources of the resource they describe, which itself cannot be read here."""
-        parents: dict[GroupResource, list[CustomMetricInfo]] = {}
-        for info in cast(Sequence[CustomMetricInfo], infos):
-            parents.setdefault(info.group_resource, []).append(info)
-        return [
-            {
-                "name": str(parent),
-                "scope": "Namespaced" if any(info.namespaced for info in children) else "Cluster",
-                "singular_name": "",
-                "verbs": [],
-                "subresources": [
-                    {"name": info.metric, "response_kind": response_kind(row), "verbs": VERBS} for info in children
-                ],
-            }
-            for parent, children in parents.items()
-        ]
+        return discovery_entries(row, cast(Sequence[CustomMetricInfo], infos))
 
 
 CUSTOM_METRICS_API = _CustomMetricsAPI()

@@ -16,10 +16,10 @@ from metrics_apiserver.dispatch.caller import Caller
 from metrics_apiserver.dispatch.fallback import Fallback, fallback
 from metrics_apiserver.dispatch.flight import Call
 from metrics_apiserver.dispatch.freshness import fresh
+from metrics_apiserver.dispatch.keeping import Keeper, keeps
 from metrics_apiserver.dispatch.matching import Matcher
 from metrics_apiserver.dispatch.outcomes import Answer, Failed, FailureReason, Fault, Missing, MissingReason, Outcome
 from metrics_apiserver.dispatch.policies import Policies
-from metrics_apiserver.dispatch.store import AnswerStore
 from metrics_apiserver.dispatch.trace import Called, Hit, Joined, Kept, Passed, Request, Served, Settled, Trace
 from metrics_apiserver.dispatch.writing import write
 from metrics_apiserver.errors import GatewayTimeoutError, ServiceUnavailableError, StatusError
@@ -88,8 +88,7 @@ class Instance:
         self._matcher = Matcher(settings.match)
         self._policies = Policies(settings.policy, settings.metrics)
         self._caller = Caller(self.name, provider, figures=self.figures, clock=clock, logger=logger)
-        self._cache = AnswerStore(clock.monotonic)
-        self._last = AnswerStore(clock.monotonic)
+        self._keeper = Keeper(self.name, clock)
         self._flights = Flights[Hashable, Call]()
         self._breaker = Breaker(self.name, settings.breaker, clock=clock, logger=logger)
         self._bulkhead = Bulkhead(f"provider-{self.name}", settings.concurrency)
@@ -120,7 +119,7 @@ class Instance:
         read = trace.read
         asking = self._asking(trace)
         figures = self.figures[trace.api]
-        kept = self._cache.get(asking.key) if asking.policy.cache > 0 else None
+        kept = self._keeper.cached(asking.key, asking.policy)
         if kept is None:
             outcome = self._ask(asking)
         else:
@@ -201,10 +200,10 @@ class Instance:
             case Substitute.VALUE if substitute.value is not None:
                 return make(substitute.value)
             case Substitute.LAST:
-                kept = self._last.get(asking.key)
-                if isinstance(kept, Answer) and kept.at >= self._clock.monotonic() - substitute.seconds:
-                    asking.trace.may_take(len(kept.values))
-                    return kept.values or None
+                last = self._keeper.last(asking.key, substitute.seconds)
+                if last is not None:
+                    asking.trace.may_take(len(last.values))
+                    return last.values or None
         return None
 
     def _explained(self, missing: Missing, asking: _Asking) -> Missing:
@@ -236,7 +235,7 @@ class Instance:
             trace.may_take(self.provider.series_count(asking.read.info, asking.read.namespace))
         if self.provider.answers_from_memory:
             outcome = self._call(asking, asking.read)
-            if _keeps(asking.policy):
+            if keeps(asking.policy):
                 trace.steps.append(Kept(partial(self._keep, outcome, asking)))
             return outcome
         if not self._waiting.enter(self):
@@ -300,6 +299,9 @@ class Instance:
             self._breaker.give_back(trial=call.trial)
             self._end(call, asking, self._busy(f"{self._bulkhead.size} calls of it are under way"))
 
+    def _keep(self, outcome: Outcome, asking: _Asking) -> None:
+        self._keeper.keep(outcome, asking.read, asking.key, asking.policy)
+
     def _end(self, call: Call, asking: _Asking, outcome: Outcome) -> None:
         """Hand the outcome to everybody who waits; nobody joins any more."""
         self._flights.end(asking.key, call)
@@ -312,37 +314,7 @@ class Instance:
     def _busy(self, why: str) -> Failed:
         return Failed(FailureReason.BUSY, Fault.of(ServiceUnavailableError(f"provider {self.name} is busy: {why}")))
 
-    def _keep(self, outcome: Outcome, asking: _Asking) -> None:
-        """Keep what the policy has a use for."""
-        policy, read = asking.policy, asking.read
-        if isinstance(outcome, Failed) or not _keeps(policy):
-            return
-        length = _characters(read)
-        if policy.cache > 0:
-            self._cache.put(asking.key, outcome, policy.cache, characters=length)
-        seconds = _last_seconds(policy)
-        if seconds and isinstance(outcome, Answer):
-            good = fresh(outcome, policy, read, self.name, self._clock.now)
-            if isinstance(good, Answer):
-                self._last.put(asking.key, good, seconds, characters=length)
-
 
 def _failure(outcome: Outcome) -> str:
     """Return the sentence of a failure that is the provider's own, "" for all else."""
     return outcome.fault.message if isinstance(outcome, Failed) and outcome.reason not in _NO_FAILURES else ""
-
-
-def _keeps(policy: PolicySettings) -> bool:
-    """Return whether an answer is kept for anything."""
-    return policy.cache > 0 or Substitute.LAST in (policy.on_empty.kind, policy.on_error.kind)
-
-
-def _last_seconds(policy: PolicySettings) -> float:
-    """Return for how long the last answer of a read is kept; 0 where it never stands in for another."""
-    substitutes = (policy.on_empty, policy.on_error)
-    return max(each.seconds if each.kind is Substitute.LAST else 0.0 for each in substitutes)
-
-
-def _characters(read: Read) -> int:
-    """Return about how long a read is, for who keeps it: also what its text hides counts."""
-    return len(str(read)) + sum(len(str(selector)) for selector in read.selectors)

@@ -4,6 +4,7 @@ Nothing here is on the way of a request, and nothing here decides what is right:
 """
 
 from metrics_apiserver.reloading.configuration import ConfigurationFile
-from metrics_apiserver.reloading.providers import RunningProviders, make_instances
+from metrics_apiserver.reloading.instances import make_instances
+from metrics_apiserver.reloading.providers import RunningProviders
 
 __all__ = ["ConfigurationFile", "RunningProviders", "make_instances"]

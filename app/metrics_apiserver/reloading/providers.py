@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from metrics_apiserver.concurrency.budget import SharedRoom, share_of_threads
+from metrics_apiserver.concurrency.budget import SharedRoom
 from metrics_apiserver.discovery import Discovery
 from metrics_apiserver.dispatch.instance import Instance
 from metrics_apiserver.dispatch.router import Router
@@ -19,11 +19,14 @@ from metrics_apiserver.errors import described
 from metrics_apiserver.model.clock import Clock
 from metrics_apiserver.registry import ConfiguredProvider, ProviderError
 from metrics_apiserver.reloading.calls import Calls, HangingError, Subject
+from metrics_apiserver.reloading.instances import make_instances
 from metrics_apiserver.reloading.leaving import Leaving, Left
 from metrics_apiserver.settings import ProviderSettings
 from metrics_apiserver.telemetry import Telemetry
 
-__all__ = ["RunningProviders", "make_instances"]
+__all__ = [
+    "RunningProviders",
+]
 
 # How long a provider may take to be built, and to start, when others are asked in its place meanwhile.
 START_SECONDS = 30.0
@@ -272,40 +275,6 @@ class RunningProviders:
                 logger.warning("provider %s has not stopped within %g s: it is left behind", name, seconds)
             except Exception:
                 logger.exception("provider %s failed to stop", name)
-
-
-def make_instances(
-    providers: Sequence[ConfiguredProvider],
-    before: Sequence[Instance] = (),
-    *,
-    waiting: SharedRoom,
-    telemetry: Telemetry,
-    clock: Clock,
-) -> list[Instance]:
-    """Make the instances that a router asks, in the same order; nothing is started.
-
-    One of those before that has the same settings and the same provider goes on, with its cache and its state. All
-    share the room `waiting`, also with those before that do not go on.
-    """
-    known = {id(instance.provider): instance for instance in before}
-    instances = []
-    for configured in providers:
-        instance = known.get(id(configured.provider))
-        if instance is None or instance.settings != configured.settings:
-            instance = Instance(
-                configured.settings,
-                configured.provider,
-                telemetry=telemetry.providers,
-                clock=clock,
-                logger=logger,
-                waiting=waiting,
-                # What anybody else's provider says of itself must not be able to stop the worker's loop.
-                trusted=configured.shipped,
-            )
-        instances.append(instance)
-    waited_for = [instance for instance in instances if instance.takes_threads]
-    waiting.divide(waited_for, each=share_of_threads(len(waited_for)))
-    return instances
 
 
 def _kept(before: ConfiguredProvider | None, settings: ProviderSettings) -> ConfiguredProvider | None:

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from OpenSSL import SSL
 
 from metrics_apiserver.serving.heads import Head, plain_get
+from metrics_apiserver.serving.patience import Patience
 from metrics_apiserver.serving.records import RECORD_BYTES, WRITE_BYTES, EndOfStreamError, Records
 from metrics_apiserver.serving.waits import CrowdedError, PeerTooSlowError, Waits
 
@@ -36,8 +37,6 @@ HEAD_LIMIT = 1 << 16
 _WRITE_FROM = 1 << 18
 # What is dropped of a peer that still sends after its answer; then the connection is cut.
 _DISCARDED = 1 << 24
-# How long a body that is late goes on being read, as long as it is here.
-_LATE_SECONDS = 1.0
 # How often a thread that waits looks whether others want its place.
 _SLICE_SECONDS = 0.25
 _BARE_LF = re.compile(rb"(?<!\r)\n")
@@ -76,13 +75,8 @@ class TLSConnection:
         # Answered, and not yet encrypted.
         self._unsent = bytearray()
         self._discarded = 0
-        # Of the body that is read: until when, when it was first seen to be late and how long it then has, and when its
-        # peer was first waited for.
-        self._body_deadline: float | None = None
-        self._late_since: float | None = None
-        self._late_seconds = _LATE_SECONDS
-        self._waited_from: float | None = None
-        self._hurried = False
+        # Of the body that is read.
+        self._patience = Patience()
         # The client's certificate (DER), which nobody has judged.
         self.peer_certificate: bytes | None = None
         # The size of that one and all that came with it.
@@ -120,9 +114,7 @@ class TLSConnection:
             self._ended = True
         # Of the body that may follow.
         self._records.begin_part()
-        self._body_deadline = self._late_since = self._waited_from = None
-        self._late_seconds = _LATE_SECONDS
-        self._hurried = False
+        self._patience = Patience()
         self._searched = 0
 
     def _head_is_decided(self, line_limit: int) -> bool:
@@ -217,18 +209,16 @@ class TLSConnection:
             return data
         if self._ended:
             return b""
-        if self._body_deadline is None:
-            self._body_deadline = time.monotonic() + self.deadlines.body
+        deadline = self._patience.begin(self.deadlines.body)
         try:
-            return self._run(lambda: self._records.read(min(size, RECORD_BYTES)), self._body_deadline)
+            return self._run(lambda: self._records.read(min(size, RECORD_BYTES)), deadline)
         except EndOfStreamError:
             self._ended = True
             return b""
 
     def hurry(self, seconds: float) -> None:
         """Wait for no more of the body, and read what is here for so long and not a moment more."""
-        self._body_deadline, self._late_seconds = time.monotonic() + seconds, 0.0
-        self._hurried = True
+        self._patience.hurry(seconds)
 
     def send(self, data: bytes | bytearray | memoryview, _flags: int = 0) -> int:
         """Write `data` now, as far as there is room, and give its length; the rest goes out with what follows."""
@@ -297,7 +287,7 @@ class TLSConnection:
         """Do what a thread may wait for: until it is through, or its time is over. Raises OSError."""
         self._refuse_closed()
         while True:
-            self._judge(deadline)
+            self._patience.judge(deadline)
             self._records.begin_turn()
             try:
                 return operation()
@@ -311,17 +301,6 @@ class TLSConnection:
                     raise
             self._wait(event, deadline)
 
-    def _judge(self, deadline: float) -> None:
-        """Refuse to go on with a peer that is late, also if its data is always here.
-
-        What was here when the time was over is still read: it may be this server that was held up.
-        """
-        now = time.monotonic()
-        if now >= deadline:
-            self._late_since = self._late_since or now
-            if now - self._late_since >= self._late_seconds:
-                raise PeerTooSlowError
-
     def _wait(self, event: int, deadline: float) -> None:
         began = time.monotonic()
         end = deadline if self._timeout is None else min(deadline, began + self._timeout)
@@ -329,10 +308,7 @@ class TLSConnection:
         # What was told to the peer, such as to go on, may have had no room.
         poll.register(self._socket, event | (select.POLLOUT if self.unsent else 0))
         if not poll.poll(0):
-            if self._hurried:
-                raise PeerTooSlowError
-            self._waited_from = self._waited_from or began
-            with self.waits.place(self._waited_from) as gives_way:
+            with self.waits.place(self._patience.waits(began)) as gives_way:
                 while not poll.poll(1000 * max(0.0, min(end - time.monotonic(), _SLICE_SECONDS))):
                     if time.monotonic() >= end:
                         raise PeerTooSlowError if end == deadline else TimeoutError("timed out")

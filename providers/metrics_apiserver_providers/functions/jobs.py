@@ -18,7 +18,16 @@ EVENT_SECONDS = 30.0
 
 
 class State(Enum):
-    """How far a job is; it is started in no state but IDLE, and so never overlaps itself."""
+    """How far a job is; it is started in no state but IDLE, and so never overlaps itself.
+
+    ```
+    IDLE ──due, or an event──► QUEUED ──a thread is free──► RUNNING ──returned or raised──► IDLE
+                                                               │
+                                                               └deadline─► OVERDUE ──came back at last──► IDLE
+    ```
+
+    An event that comes in the last two states is one more run after this one; a failure plans the next one.
+    """
 
     IDLE = "idle"
     QUEUED = "queued"
