@@ -51,7 +51,7 @@ SMOKE = Plan("smoke", rounds=2, seconds=2, warm_up=1, attack_rounds=1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it; gives the exit code."""
+    """Run it; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="short: shows that it works, and roughly where we are")
     plan = SMOKE if parser.parse_args(arguments).smoke else FULL

@@ -30,7 +30,7 @@ _REQUESTS_AT_ONCE = 50
 
 
 def measure_attacks(peers: Sequence[Peer], token: str, path: str, *, rounds: int) -> list[dict[str, Any]]:
-    """Attack the peers in turns, and give two rows for each attack: the median probe, and the slowest."""
+    """Attack the peers in turns, and return two rows for each attack: the median probe, and the slowest."""
     made = []
     for attack in (None, *ATTACKS):
         medians: dict[str, list[float]] = {peer.name: [] for peer in peers}

@@ -38,7 +38,7 @@ def make_pods(plane: ControlPlane) -> None:
 
 
 def make_token(plane: ControlPlane) -> str:
-    """Make a service account that may do everything, and give a token of it: wrk cannot send a client certificate."""
+    """Make a service account that may do everything, and return a token of it: wrk cannot send a client certificate."""
     plane.kubectl("create", "serviceaccount", ACCOUNT, f"--namespace={NAMESPACE}")
     plane.kubectl(
         "create",

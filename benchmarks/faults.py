@@ -72,7 +72,7 @@ GOAL = 2.0
 
 
 def main() -> int:
-    """Run it; gives the exit code."""
+    """Run it; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="one short round of each")
     try:

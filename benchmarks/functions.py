@@ -48,7 +48,7 @@ for number in range({METRICS}):
 
 
 def main() -> int:
-    """Run it; gives the exit code."""
+    """Run it; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.functions", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="half a minute shorter, with fewer polls measured")
     try:

@@ -45,7 +45,7 @@ class Peer:
         return f"https://127.0.0.1:{self.port}"
 
     def get(self, path: str, token: str) -> tuple[int, Any]:
-        """Ask once, on a connection of its own; gives the status and the document, or the text if it is none."""
+        """Ask once, on a connection of its own; return the status and the document, or the text if it is none."""
         context = ssl.create_default_context(cafile=self.ca_file)
         connection = http.client.HTTPSConnection("localhost", self.port, context=context, timeout=START_SECONDS)
         with contextlib.closing(connection):

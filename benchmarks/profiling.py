@@ -34,7 +34,7 @@ TOP = 25
 
 
 def main() -> int:
-    """Profile each kind of read; gives the exit code."""
+    """Profile each kind of read; return the exit code."""
     with (
         tempfile.TemporaryDirectory(prefix="metrics-apiserver-profile-") as folder,
         ControlPlane.start(Path(folder)) as plane,
@@ -73,7 +73,7 @@ def _profile(work: Work, server: MetricsServer) -> None:
 
 
 def _repeat(ask: Callable[[], bytes]) -> tuple[int, float]:
-    """Ask again and again for a while; gives how often, and the CPU time of this thread."""
+    """Ask again and again for a while; return how often, and the CPU time of this thread."""
     end, cpu = time.monotonic() + SECONDS, time.thread_time()
     count = 0
     while time.monotonic() < end:

@@ -19,7 +19,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit code."""
+    """Run the command line; return the exit code."""
     parsed = _parser().parse_args(arguments)
     if parsed.command == "providers":
         return _providers()
@@ -84,7 +84,7 @@ def _providers() -> int:
 
 
 def _print(text: str) -> int:
-    """Print what a command says; gives the exit code, which is 1 where it did not get out whole."""
+    """Print what a command says; return the exit code, which is 1 where it did not get out whole."""
     try:
         print(text, flush=True)
     except OSError as error:

@@ -140,7 +140,7 @@ class YAMLReader:
             raise YAMLValueError(self._line, " ".join(sentence.split())) from None
 
     def _take(self, event: Any) -> tuple[int, Any] | None:
-        """Take the next event; gives the document where it was its last."""
+        """Take the next event; return the document where it was its last."""
         self._line = event.start_mark.line + 1
         if isinstance(event, yaml.ScalarEvent):
             value = self._scalar(event)

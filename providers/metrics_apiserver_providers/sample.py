@@ -78,7 +78,7 @@ class SampleProvider(CustomMetricsProvider):
         ]
 
     def _fetch(self, info: CustomMetricInfo) -> int:
-        """Count one fetch, and give the count that is this fetch's own; 0 for an unknown metric."""
+        """Count one fetch, and return the count that is this fetch's own; 0 for an unknown metric."""
         with self._lock:
             if info not in self._fetches:
                 return 0

@@ -52,7 +52,7 @@ class CertificateBundle:
         return bool(self.ders)
 
     def verify(self, certificate: x509.Certificate, now: datetime) -> tuple[float, float]:
-        """Verify a client's certificate, and give from when until when it is good (POSIX time).
+        """Verify a client's certificate, and return from when until when it is good (POSIX time).
 
         Raises CertificateRefusedError.
         """

@@ -75,7 +75,7 @@ class ClientCAs:
         return self._looked_up or not self.from_cluster
 
     def read_files(self) -> str | None:
-        """Take over what the flags' files hold now; give why one of them is not in use."""
+        """Take over what the flags' files hold now; return why one of them is not in use."""
         client, proxy = self._settings.client_ca_file, self._settings.requestheader_client_ca_file
         if client:
             self._take(client, lambda: _read(client), self._use_client)

@@ -66,7 +66,7 @@ class Background:
         self._thread.start()
 
     def wake(self) -> None:
-        """Have the next turn begin soon; a turn that is under way is followed by one more."""
+        """Begin the next turn soon; a turn that is under way is followed by another one."""
         self._woken.set()
 
     def stop(self, seconds: float = 0.0) -> None:

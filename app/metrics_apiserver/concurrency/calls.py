@@ -33,7 +33,7 @@ class TimedCall(Generic[_Result]):
         given_up: Callable[[], object] = lambda: None,
         late: Callable[[list[_Result]], object] = lambda _result: None,
     ) -> None:
-        """Begin; `name` is the thread's. Raises RuntimeError where there is no thread left.
+        """Begin the call; `name` is the thread's. Raises RuntimeError where there is no thread left.
 
         `given_up` is called when the wait ends without the function's end; `late`, on the call's own thread, when it
         has come back after all, with its result, of which there is none where it raised.

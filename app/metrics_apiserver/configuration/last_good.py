@@ -44,7 +44,7 @@ class LastGood:
         self._memory = mmap.mmap(-1, _HEADER.size + MOST_BYTES)
 
     def keep(self, content: bytes) -> None:
-        """Leave what the file held, which is in use now, for the next worker."""
+        """Keep the content of the file that is in use now, for the next worker."""
         end = _HEADER.size + len(content)
         if end > len(self._memory):
             return
@@ -52,7 +52,7 @@ class LastGood:
         self._memory[: _HEADER.size] = _HEADER.pack(len(content), hashlib.sha256(content).digest())
 
     def kept(self) -> bytes | None:
-        """Return what was left; None where nothing whole was."""
+        """Return the content that was kept last; None where there is none, or only a part of it."""
         length, digest = _HEADER.unpack(self._memory[: _HEADER.size])
         content = self._memory[_HEADER.size : _HEADER.size + min(length, MOST_BYTES)]
         return content if length and hashlib.sha256(content).digest() == digest else None
@@ -84,7 +84,7 @@ def remember(settings: Settings) -> None:
 
 
 def keep(content: bytes) -> None:
-    """Leave what the file held, which is in use now, for the next worker."""
+    """Keep the content of the file that is in use now, for the next worker."""
     for last_good in _last_good:
         last_good.keep(content)
 

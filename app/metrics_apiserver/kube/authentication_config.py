@@ -107,7 +107,7 @@ class AuthenticationConfigMap:
         return 0.0 if self._reflector.stopping else self._reflector.failed(error)
 
     def _read(self) -> str:
-        """Take over what it says now, and give the version that a watch goes on from."""
+        """Take over what it says now, and return the version that a watch goes on from."""
         _, page = self._client.get_json(_PATH, query={"fieldSelector": _FIELD_SELECTOR})
         try:
             version = text_of(object_of(page.get("metadata")), "resourceVersion")

@@ -191,7 +191,7 @@ class ObjectCache:
         return not self._may_end(self)
 
     def _failed(self, error: ClusterError) -> float:
-        """Decide how to go on, and give the pause. A broken watch is taken up where it broke, which loses nothing."""
+        """Decide how to go on, and return the pause. A broken watch is taken up where it broke, which loses nothing."""
         if self._reflector.stopping:
             return 0.0
         pause = self._reflector.failed(error)

@@ -73,7 +73,7 @@ class ClusterClient:
         query: Mapping[str, str] | None = None,
         most: int = _MOST_OF_GET,
     ) -> tuple[str, dict[str, Any]]:
-        """GET a path and give the answer's media type and object.
+        """GET a path and return the answer's media type and object.
 
         Raises ClusterError, also for an answer that is not here after half a minute, and TooLargeError for one of more
         than `most` bytes.
@@ -89,7 +89,7 @@ class ClusterClient:
     def post_json(
         self, path: str, document: Mapping[str, Any], *, timeout: float = 5.0, secret: bool = False
     ) -> dict[str, Any]:
-        """POST an object, such as a review, and give the answer's; the cluster may be asked twice.
+        """POST an object, such as a review, and return the answer's; the cluster may be asked twice.
 
         `timeout` is for all of it, from the wait for a turn to the last byte. With `secret` an error quotes nothing
         that the cluster can have read in the object. Raises ClusterError.
@@ -113,7 +113,7 @@ class ClusterClient:
         return body
 
     def open(self, path: str, *, accept: str, query: Mapping[str, str], seconds: float) -> urllib3.BaseHTTPResponse:
-        """GET a path and give the answer as soon as it begins; its body may go on for `seconds`, event by event.
+        """GET a path and return the answer as soon as it begins; its body may go on for `seconds`, event by event.
 
         Whoever reads it says with `bounds_of(...).renew()` that one has come: each has a bound of its own, in bytes and
         in time. The caller closes it. Raises ClusterError.
@@ -129,7 +129,7 @@ class ClusterClient:
         self._api.rest_client.pool_manager.clear()
 
     def _get(self, path: str, accept: str, query: Mapping[str, str]) -> tuple[urllib3.BaseHTTPResponse, float]:
-        """Send the request in its turn, and give its answer of status 200 and when its body has to be over."""
+        """Send the request in its turn, and return its answer of status 200 and when its body has to be over."""
         if self._bucket is not None and not self._bucket.take(_TURN_SECONDS):
             raise ClusterError(f"GET {path}: no turn for this request within --client-qps, or the server is stopping")
         deadline = time.monotonic() + _GET_SECONDS
@@ -142,7 +142,7 @@ class ClusterClient:
         raise ClusterError(f"GET {path}: {_refusal(response.status, content)}", status=response.status)
 
     def _post(self, path: str, content: bytes, deadline: float) -> tuple[int, bytes | bytearray]:
-        """Send the request and give its answer's status and body, which came in time."""
+        """Send the request and return its answer's status and body, which came in time."""
         timeout = urllib3.Timeout(total=_left(deadline))
         response = self._send("POST", path, "application/json", timeout, body=content)
         if response.status not in (HTTPStatus.OK, HTTPStatus.CREATED):

@@ -54,7 +54,7 @@ class LabelSets:
         return kept, self.keep(kept)
 
     def keep(self, kept: LabelSet) -> int:
-        """Have one object more have a set, and give the bytes that it brings."""
+        """Have one object more have a set, and return the bytes that it brings."""
         if kept is self._none:
             return 0
         kept.uses += 1
@@ -68,7 +68,7 @@ class LabelSets:
         return grown
 
     def drop(self, kept: LabelSet) -> int:
-        """Have one object fewer have a set, and give the bytes that go with it."""
+        """Have one object fewer have a set, and return the bytes that go with it."""
         if kept is self._none:
             return 0
         kept.uses -= 1

@@ -66,7 +66,7 @@ def list_objects(
 
 
 def _read(client: ClusterClient, path: str, bounds: ListBounds, store: ObjectStore) -> str:
-    """Put all objects into the store, and give their version."""
+    """Put all objects into the store, and return their version."""
     tokens = {""}
     token, limit, deadline = "", _PAGE, time.monotonic() + bounds.seconds
     for _ in range(bounds.pages):
@@ -90,7 +90,7 @@ def _read(client: ClusterClient, path: str, bounds: ListBounds, store: ObjectSto
 
 
 def _take(store: ObjectStore, page: Mapping[str, Any], path: str) -> tuple[str, str]:
-    """Keep the objects of a page, and give its version and the token of the next one. Raises ClusterError."""
+    """Keep the objects of a page, and return its version and the token of the next one. Raises ClusterError."""
     try:
         for item in items_of(page, "items"):
             store.put(metadata_of(item))

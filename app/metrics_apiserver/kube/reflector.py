@@ -118,7 +118,7 @@ class Reflector:
         return events
 
     def failed(self, error: ClusterError) -> float:
-        """Count a failure of the list or the watch, and give the seconds to pause."""
+        """Count a failure of the list or the watch, and return the seconds to pause."""
         pause = self.retries.failed(str(error))
         self.followed.out_of_touch(str(error))
         # Too old a version is nobody's failure, unless it happens again.

@@ -38,7 +38,7 @@ class Retries:
         self._logger = logger
 
     def failed(self, problem: str) -> float:
-        """Count one more, and give the seconds to pause."""
+        """Count one more, and return the seconds to pause."""
         self.count += 1
         if problem != self.problem:
             self._logger.warning("%s: %s", self._what, problem)

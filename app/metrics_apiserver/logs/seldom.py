@@ -15,7 +15,7 @@ class Seldom:
     """Allows each of a number of things to be said once in so many seconds; called from any thread."""
 
     def __init__(self, seconds: float = 60.0, *, most: int = 1000, timer: Callable[[], float] = time.monotonic) -> None:
-        """Remember `most` things at a time; of more the oldest may be said again."""
+        """Remember `most` things at a time; where there are more, the oldest may be said again."""
         self._said: TTLCache[Hashable, bool] = TTLCache(most, seconds, timer=timer)
         self._lock = threading.Lock()
 

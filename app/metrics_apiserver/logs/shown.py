@@ -183,7 +183,7 @@ def _names_secret(text: str) -> bool:
 
 
 def _decoded(text: str) -> str:
-    """Decode percent-encoding, also where it was done again and again; nobody does it more often."""
+    """Decode percent-encoding, also where it was applied several times, up to a bound."""
     for _ in range(3):
         if not _ESCAPE.search(text):
             break

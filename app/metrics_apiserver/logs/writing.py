@@ -88,7 +88,7 @@ class LineWriter:
             self._add(line, 0)
 
     def flush(self, seconds: float) -> bool:
-        """Wait until all that was queued before is written, but no longer than this; say whether it is."""
+        """Wait until all that was queued before is written, but no longer than this; return whether it is."""
         with self._lock:
             lines = self._lines_in
             self._begin()
@@ -242,7 +242,7 @@ def _turn() -> Iterator[None]:
 
 
 def _write_some(descriptor: int, left: memoryview) -> int:
-    """Write what goes out at once; gives how much it is, which is nothing where one had to wait. Raises OSError."""
+    """Write what goes out at once; return how much it is, which is nothing where one had to wait. Raises OSError."""
     try:
         return os.write(descriptor, left)
     except BlockingIOError:

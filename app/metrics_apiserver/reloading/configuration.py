@@ -133,7 +133,7 @@ class ConfigurationFile:
         return self._refusal is not None
 
     def look(self) -> str | None:
-        """Look at the file once, and take over what is new and right; give why what it holds is not in use."""
+        """Look at the file once, and take over what is new and right; return why what it holds is not in use."""
         content = self._read()
         if content == self._content:
             # Also where a wrong one was taken back.
@@ -175,7 +175,7 @@ class ConfigurationFile:
         return self._clock.monotonic() < refusal.again
 
     def _take_over(self, content: bytes | None) -> tuple[list[str], str]:
-        """Use what the file holds now; else give what is wrong with it, and what of that anybody may be told."""
+        """Use what the file holds now; return what is wrong with it, and the sentence for who may not see the cause."""
         if content is None:
             return [f"{self.path}: there is no such file, or it cannot be read"], ""
         if not content.strip():

@@ -51,7 +51,7 @@ class Leaving:
             self._thread = thread
 
     def stop(self) -> list[Left]:
-        """End the thread, and give what still waits: it is the caller's to end."""
+        """End the thread, and return what still waits: it is the caller's to end."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()

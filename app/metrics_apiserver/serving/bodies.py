@@ -46,7 +46,7 @@ class _Chunks(ChunkedReader):  # type: ignore[misc]  # gunicorn ships no types
         self._seen += len(buf) - before
 
     def parse_chunk_size(self, unreader: Any, data: bytes | None = None) -> Any:
-        """Read the line before a chunk, and give its size and what came after."""
+        """Read the line before a chunk, and return its size and what came after."""
         self._seen = len(data or b"")
         size, rest = super().parse_chunk_size(unreader, data)
         if size >= _CHUNK_SIZE:

@@ -175,7 +175,7 @@ class TLSConnection:
         return bool(self._ahead) or self._records.arrived
 
     def discard(self) -> bool:
-        """Drop what a peer still sends after the answer, still encrypted; say whether it may send more."""
+        """Drop what a peer still sends after the answer, still encrypted; return whether it may send more."""
         try:
             dropped = self._records.discard()
         except BlockingIOError:
@@ -221,7 +221,7 @@ class TLSConnection:
         self._patience.hurry(seconds)
 
     def send(self, data: bytes | bytearray | memoryview, _flags: int = 0) -> int:
-        """Write `data` now, as far as there is room, and give its length; the rest goes out with what follows."""
+        """Write `data` now, as far as there is room, and return its length; the rest goes out with what follows."""
         self.sendall(data)
         self.write()
         return memoryview(data).nbytes
@@ -324,7 +324,7 @@ class TLSConnection:
 
 
 def _event_of(step: Callable[[], None]) -> int:
-    """Take a step that does not wait, and give the selectors event that it needs to go on; 0 when it is through."""
+    """Take a step that does not wait, and return the selectors event that it needs to go on; 0 when it is through."""
     try:
         step()
     except ssl.SSLWantReadError:

@@ -267,4 +267,4 @@ class Connections:
 
 
 def _nothing() -> None:
-    """There is room already."""
+    """Do nothing: there is room already."""

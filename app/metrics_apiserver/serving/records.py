@@ -168,7 +168,7 @@ class Records:
         return data
 
     def write(self, data: memoryview) -> int:
-        """Encrypt data of WRITE_BYTES at most for `flush` to send, and say how much was taken. Raises OSError.
+        """Encrypt data of WRITE_BYTES at most for `flush` to send, and return how much was taken. Raises OSError.
 
         None of it is taken before what was taken last is in the socket.
         """
@@ -211,7 +211,7 @@ class Records:
         del self._tls
 
     def discard(self) -> int:
-        """Drop what has arrived, still encrypted, and say how much; 0 at the end of the stream. Raises OSError."""
+        """Drop what has arrived, still encrypted, and return how much; 0 at the end of the stream. Raises OSError."""
         self._arrived.clear()
         return len(self._socket.recv(1 << 16))
 

@@ -18,7 +18,7 @@ _BURST, _REST_SECONDS = 256, 0.01
 
 
 def took_event(events: EventQueue) -> bool:
-    """Empty the queue, and tell whether there was an event. Raises whatever the queue raises but `queue.Empty`."""
+    """Empty the queue, and return whether there was an event. Raises whatever the queue raises but `queue.Empty`."""
     for taken in range(_MOST_AT_ONCE):
         try:
             events.get_nowait()

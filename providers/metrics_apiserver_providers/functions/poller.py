@@ -126,7 +126,7 @@ class Poller:
         self._pool.stop(STOP_SECONDS)
 
     def do_due(self) -> float | None:
-        """Do all that is due; gives how many seconds there are until the next, None if there is nothing."""
+        """Do all that is due; return how many seconds there are until the next, None if there is nothing."""
         with self._lock:
             while (action := self._timetable.take(self._clock.monotonic())) is not None:
                 try:

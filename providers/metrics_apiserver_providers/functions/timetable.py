@@ -24,7 +24,7 @@ class Timetable:
         return len(self._heap)
 
     def add(self, time: float, action: Action) -> bool:
-        """Plan an action; tells whether it is the next of all."""
+        """Plan an action; return whether it is the next of all."""
         entry = (time, next(self._numbers), action)
         heapq.heappush(self._heap, entry)
         return self._heap[0] is entry

@@ -108,7 +108,7 @@ class Metrics:
         *,
         max_age: float | timedelta | None = None,
     ) -> Registration:
-        """Register a function as an external metric, as `external` does, and give its handle."""
+        """Register a function as an external metric, as `external` does, and return its handle."""
         return self._add(declare(name, function, namespace=namespace, resource=None, trigger=trigger, max_age=max_age))
 
     def add_custom_metric(
@@ -121,7 +121,7 @@ class Metrics:
         *,
         max_age: float | timedelta | None = None,
     ) -> Registration:
-        """Register a function as a custom metric, as `custom` does, and give its handle."""
+        """Register a function as a custom metric, as `custom` does, and return its handle."""
         return self._add(
             declare(name, function, namespace=namespace, resource=resource, trigger=trigger, max_age=max_age)
         )

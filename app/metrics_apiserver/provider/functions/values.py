@@ -25,7 +25,7 @@ _UNSET: Final = _Unset()
 
 
 def quantity_of(number: Any) -> Quantity | None:
-    """Read a number; None, NaN and infinity are no data, and give None.
+    """Read a number; None, NaN and infinity mean that there is no data, and give None.
 
     Raises TypeError for what is not a number, QuantityError (a ValueError) for a text that is none.
     """
@@ -65,11 +65,11 @@ class Value:
         self._series: dict[frozenset[tuple[str, str]], Quantity | None] = {}
 
     def add_selector(self, label: str, equals: str, number: Number | None) -> Value:
-        """Add the value of the label set that has just this label; gives this Value again, for the next one."""
+        """Add the value of the label set that has just this label; return this Value again, for the next one."""
         return self.add_labels({label: equals}, number)
 
     def add_labels(self, labels: Mapping[str, str], number: Number | None) -> Value:
-        """Add the value of a set of several labels; gives this Value again.
+        """Add the value of a set of several labels; return this Value again.
 
         Raises ValueError for no label at all, for labels that Kubernetes does not allow (no selector could find
         them), and for a set that is there already.

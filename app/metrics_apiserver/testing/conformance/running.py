@@ -49,7 +49,7 @@ def hangs_no_longer(provider: Provider, read: Callable[[RequestContext], Any], h
 
 
 def all_at_once(functions: Sequence[Callable[[], Any]], patience: float) -> list[Any]:
-    """Call each on a thread of its own, all let go at once; give what they returned or raised, in their order."""
+    """Call each on a thread of its own, all let go at once; return what they returned or raised, in their order."""
     outcomes: list[Any] = [None] * len(functions)
     gate = threading.Barrier(len(functions))
 
