@@ -286,7 +286,8 @@ def test_number_of_those_that_hang_is_bounded(
     server: MetricsServer, journal: Journal, settings: Callable[[str], Settings], fault: str
 ) -> None:
     """A file that changes all the time, each time to another one that hangs."""
-    server.running.start_seconds = 0.01
+    # Enough for what does not hang, on a machine that is busy.
+    server.running.start_seconds = 0.2
     census = Census(journal)
     for value in range(calls.MOST_HANGING):
         with pytest.raises(ProviderError, match="takes longer than"):
