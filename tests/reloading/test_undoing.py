@@ -94,6 +94,14 @@ def _server(journal: Journal, settings: Callable[[str], Settings]) -> Iterator[M
     server.stop()
 
 
+def is_held(descriptor: Path) -> bool:
+    """Whether it is a file, a pipe or a socket: those of a thread that follows files are opened when it gets to it."""
+    try:
+        return not str(descriptor.readlink()).startswith("anon_inode:")
+    except FileNotFoundError:
+        return False  # the one of this look
+
+
 class Census:
     """What the process has: threads by their names without numbers, descriptors, modules, collectors and providers."""
 
@@ -105,7 +113,7 @@ class Census:
     def count(self) -> Counter[str]:
         gc.collect()
         found = Counter(f"thread {thread.name.rstrip('0123456789-')}" for thread in threading.enumerate())
-        found["descriptors"] = sum(1 for _ in Path("/proc/self/fd").iterdir()) - 1
+        found["descriptors"] = sum(map(is_held, Path("/proc/self/fd").iterdir()))
         found["modules of functions"] = sum(name.startswith("_metrics_functions_") for name in sys.modules)
         found["providers"] = len(self._journal.alive)
         if self._server is not None:
