@@ -11,15 +11,18 @@ from __future__ import annotations
 import http.client
 import io
 import socket
+import ssl
 import time
 from functools import partial
 from typing import Any
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError, SSLError
+from urllib3.util.ssl_ import resolve_cert_reqs
 
 from metrics_apiserver.connecting import connect
+from metrics_apiserver.verification import client_context
 
 __all__ = [
     "AnswerTooLargeError",
@@ -189,7 +192,25 @@ class BoundedConnection(HTTPConnection):
 
 
 class BoundedHTTPSConnection(BoundedConnection, HTTPSConnection):
-    """The same with TLS."""
+    """The same with TLS, which verifies as `verification` says; also on the way through a proxy that speaks TLS."""
+
+    def connect(self) -> None:
+        """Connect; files of CAs are read anew for each connection, unless the pool has a context of its own."""
+        if self.ssl_context is None:
+            self.ssl_context = self._context()
+        if self.proxy_config is not None and self.proxy_config.ssl_context is None:
+            self.proxy_config = self.proxy_config._replace(ssl_context=self._context())
+        super().connect()
+
+    def _context(self) -> ssl.SSLContext:
+        try:
+            context = client_context(self.ca_certs, self.ca_cert_data)
+        except OSError as error:
+            raise SSLError(error) from error
+        # What a kubeconfig may say (insecure-skip-tls-verify); urllib3 sets the rest.
+        if resolve_cert_reqs(self.cert_reqs) == ssl.CERT_NONE:
+            context.check_hostname = False
+        return context
 
 
 def bound_pools(manager: urllib3.PoolManager) -> None:
@@ -203,7 +224,8 @@ def _bounded_pool(pool: type[urllib3.HTTPConnectionPool]) -> type[urllib3.HTTPCo
     plain: Any = pool.ConnectionCls
     if issubclass(plain, BoundedConnection):
         return pool
-    connection = type(f"Bounded{plain.__name__}", (BoundedConnection, plain), {})
+    bounded = BoundedHTTPSConnection if issubclass(plain, HTTPSConnection) else BoundedConnection
+    connection = type(f"Bounded{plain.__name__}", (bounded, plain), {})
     # Its name is in urllib3's sentences.
     return type(pool.__name__, (pool,), {"ConnectionCls": connection})
 

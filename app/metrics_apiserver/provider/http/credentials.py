@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from metrics_apiserver.errors import ServiceUnavailableError
+from metrics_apiserver.verification import client_context
 
 __all__ = ["POD_TOKEN", "Credentials", "TLSFiles", "bearer_token"]
 
@@ -71,7 +72,7 @@ class TLSFiles:
     def _make(self) -> ssl.SSLContext:
         if self._ca_file is not None and not Path(self._ca_file).is_file():
             raise FileNotFoundError(f"there is no file {self._ca_file}")
-        context = ssl.create_default_context(cafile=self._ca_file)
+        context = client_context(self._ca_file)
         if self._cert_file is not None:
             # Without a password OpenSSL would ask for one on the terminal.
             context.load_cert_chain(self._cert_file, self._key_file, password="")
