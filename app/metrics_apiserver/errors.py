@@ -13,8 +13,10 @@ StatusError
 ├── RequestTooLargeError        413
 ├── InternalServerError         500
 ├── BadGatewayError             502
+│   └── MetricFailedError       (one metric's trouble, not its provider's)
 ├── ServiceUnavailableError     503
-│   └── MetricUnavailableError  (one metric's trouble, not its provider's)
+│   ├── MetricUnavailableError  (one metric's trouble, not its provider's)
+│   └── BackendUnavailableError (the trouble of all metrics of its provider)
 └── GatewayTimeoutError         504
 
 WouldWaitError                  (no failure: ask again where there is time)
@@ -29,12 +31,14 @@ from metrics_apiserver.model.resources import GroupResource
 from metrics_apiserver.model.selectors import Selector
 
 __all__ = [
+    "BackendUnavailableError",
     "BadGatewayError",
     "BadRequestError",
     "ForbiddenError",
     "GatewayTimeoutError",
     "InternalServerError",
     "MethodNotAllowedError",
+    "MetricFailedError",
     "MetricNotFoundError",
     "MetricUnavailableError",
     "NotAcceptableError",
@@ -207,8 +211,19 @@ class GatewayTimeoutError(StatusError):
     reason = "Timeout"
 
 
+class MetricFailedError(BadGatewayError):
+    """The backend answers, and says that it fails for this one metric: no failure of the provider."""
+
+
 class MetricUnavailableError(ServiceUnavailableError):
     """One metric has no value at the moment, whatever its provider has besides: no failure of the provider."""
+
+
+class BackendUnavailableError(ServiceUnavailableError):
+    """The provider's backend cannot be reached, so that no other metric of the provider can be read either.
+
+    The provider is not asked for anything for a while (`breaker.reset`).
+    """
 
 
 # What the Status says for a failure that an HTTP library raised before our code ran (apimachinery

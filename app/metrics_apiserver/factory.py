@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from metrics_apiserver import registry
 from metrics_apiserver.auth.delegation import Delegation
 from metrics_apiserver.concurrency.budget import provider_room
-from metrics_apiserver.discovery import Discovery
+from metrics_apiserver.discovery import Discovery, Listed
 from metrics_apiserver.dispatch.router import Router
 from metrics_apiserver.kube.client import ClusterClient
 from metrics_apiserver.kube.cluster import Cluster
@@ -121,7 +121,7 @@ def _running(
     mapper, objects = cluster.mapper, cluster.objects
     router = Router(instances, mapper=mapper, objects=objects, clock=clock, logger=logger, seconds=seconds)
     discovery = Discovery(
-        [(configured.name, configured.provider) for configured in providers],
+        [Listed(each.name, each.provider, each.lists) for each in instances],
         mapper=mapper,
         limit=settings.discovery.discovery_limit,
         telemetry=telemetry,

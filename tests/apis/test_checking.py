@@ -16,11 +16,15 @@ from metrics_apiserver.apis.custom_values import check_custom
 from metrics_apiserver.apis.external_values import check_external
 from metrics_apiserver.model.metrics import ExternalMetricValue
 from metrics_apiserver.model.quantity import Quantity
+from metrics_apiserver.schemas.dumper import dumper
+from metrics_apiserver.schemas.external_metrics_v1beta1 import ExternalMetricValueSchema
 from tests.dispatch.making import series, value_of
 from tests.fakes import NOON
 
 VALUE = value_of()
 (SERIES,) = series(1)
+TOO_EARLY = datetime.fromisoformat("0001-01-01T00:00:00+01:00")
+TOO_LATE = datetime.fromisoformat("9999-12-31T23:59:59-01:00")
 NAIVE = datetime(2026, 11, 21)  # noqa: DTZ001 - what a careless author gives
 
 
@@ -61,7 +65,9 @@ def changed(value: Any, /, **fields: Any) -> list[Any]:
         pytest.param(check_external, changed(SERIES, metric_name=None), "as its metric's name", id="no metric's name"),
         pytest.param(check_external, changed(SERIES, metric_labels={"a": 1}), "text to text", id="a number in a label"),
         pytest.param(check_external, changed(SERIES, metric_labels={1: "a"}), "text to text", id="a number as a key"),
-        pytest.param(check_external, changed(SERIES, metric_labels=None), "text to text", id="None as labels"),
+        pytest.param(check_external, changed(SERIES, metric_labels="a=b"), "text to text", id="text as labels"),
+        pytest.param(check_custom, changed(VALUE, timestamp=TOO_EARLY), "before year 1", id="before all time"),
+        pytest.param(check_external, changed(SERIES, timestamp=TOO_LATE), "after year 9999", id="after all time"),
         pytest.param(check_external, changed(SERIES, metric_labels=[("a", "b")]), "text to text", id="pairs as labels"),
     ],
 )
@@ -106,3 +112,28 @@ def test_of_equal_label_sets_the_first_counts(label_sets: list[dict[str, str]]) 
     checked = check_external(values)
     assert [value.value for value in checked.values] == [Quantity.of(number) for number in expected.values()]
     assert checked.duplicates == len(label_sets) - len(expected)
+
+
+@pytest.mark.parametrize(
+    ("time", "written"),
+    [
+        pytest.param("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z", id="the first second"),
+        pytest.param("0001-01-01T01:00:00+01:00", "0001-01-01T00:00:00Z", id="the first second, in another zone"),
+        pytest.param("0099-12-31T23:59:59.9-00:30", "0100-01-01T00:29:59Z", id="two digits, in another zone"),
+        pytest.param("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z", id="the last second"),
+    ],
+)
+def test_times_at_the_ends_of_all_time_have_four_digits(time: str, written: str) -> None:
+    """As Go reads them, by both ways of writing."""
+    series = dataclasses.replace(SERIES, timestamp=datetime.fromisoformat(time))
+    check_external([series])
+    assert dumper(ExternalMetricValueSchema())(series)["timestamp"] == written
+    assert ExternalMetricValueSchema().dump(series)["timestamp"] == written
+
+
+def test_no_labels_stay_what_they_are() -> None:
+    """Null and an empty map are the same series."""
+    null = dataclasses.replace(SERIES, metric_labels=None)
+    assert check_external([null, dataclasses.replace(SERIES, metric_labels={})]).values == (null,)
+    assert dumper(ExternalMetricValueSchema())(null)["metricLabels"] is None
+    assert ExternalMetricValueSchema().dump(null)["metricLabels"] is None

@@ -114,7 +114,10 @@ def test_bug_is_a_status_without_internals(
         "apiVersion": "v1",
         "metadata": {},
         "status": "Failure",
-        "message": "provider writable raised KeyError; the server's log has it under the audit id my-id",
+        "message": (
+            "provider writable raised KeyError for packets-per-second of pods shop/cart-0;"
+            " the server's log has it under the audit id my-id"
+        ),
         "reason": "InternalError",
         "code": 502,
     }

@@ -220,7 +220,8 @@ class Sample:
         pytest.param([], 0, 0, 0, id="an empty answer"),
         pytest.param([0.5, 1, 30], 2, 3, 31.5, id="each in its bucket"),
         pytest.param([600], 0, 1, 600, id="older than the last bucket"),
-        pytest.param([-5], 1, 1, -5, id="from a clock that is ahead"),
+        pytest.param([-5], 1, 1, 0, id="from a clock that is a little ahead: of now"),
+        pytest.param([-7200, 2], 0, 1, 2, id="from a time still to come: nobody knows its age"),
         pytest.param([None, 2], 0, 1, 2, id="one without a time"),
     ],
 )

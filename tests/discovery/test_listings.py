@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from metrics_apiserver.discovery import Discovery
+from metrics_apiserver.discovery import Discovery, Listed
+from metrics_apiserver.dispatch.matching import Matcher
 from metrics_apiserver.errors import ServiceUnavailableError
 from metrics_apiserver.model.metrics import CustomMetricInfo
+from metrics_apiserver.settings import MatchSettings
 from metrics_apiserver.telemetry import Telemetry
 from tests.controlplane.waiting import wait_until
 from tests.fakes import LOGGER, TableProvider, cluster, info
@@ -30,7 +32,7 @@ def _discover() -> Iterator[Callable[..., Discovery]]:
         *providers: Any, limit: int = 2000, mapper: Any = None, telemetry: Telemetry | None = None
     ) -> Discovery:
         discovery = Discovery(
-            [(f"provider-{number}", provider) for number, provider in enumerate(providers)],
+            [Listed(f"provider-{number}", provider) for number, provider in enumerate(providers)],
             mapper=mapper or cluster().mapper,
             limit=limit,
             telemetry=telemetry or Telemetry(CollectorRegistry()),
@@ -149,7 +151,7 @@ def test_replaced_providers_are_listed_and_the_old_ones_no_more(discover: Callab
     new = TableProvider(listing=[info("pods", "c"), info("pods", "a", namespaced=False)])
     discovery = discover(stays, goes)
     wait_until(lambda: listed(discovery) == ["pods/a", "pods/b"], timeout=5, message="nothing was listed")
-    discovery.replace([("new", new), ("provider-0", stays)])
+    discovery.replace([Listed("new", new), Listed("provider-0", stays)])
     wait_until(lambda: listed(discovery) == ["pods/a", "pods/c"], timeout=5, message="the new one is not listed")
     assert discovery.documents.by_path[CUSTOM]["resources"][0]["namespaced"] is False
     goes.listing = [info("pods", "d")]
@@ -168,7 +170,7 @@ def test_successor_of_a_name_begins_with_what_was_listed(discover: Callable[...,
     discovery = discover(TableProvider(listing=[info("pods", "a")]))
     assert listed(discovery) == ["pods/a"]
     hanging = Hanging()
-    discovery.replace([("provider-0", hanging)])
+    discovery.replace([Listed("provider-0", hanging)])
     assert listed(discovery) == ["pods/a"]
     hanging.released.set()
     wait_until(lambda: "pods/a" not in listed(discovery), timeout=5, message="the new listing is not taken over")
@@ -183,3 +185,15 @@ def test_listing_without_an_end_is_cut(discover: Callable[..., Discovery]) -> No
 
     discovery = discover(Endless())
     wait_until(lambda: len(listed(discovery)) == 10, timeout=20, message="the endless listing was not read")
+
+
+def test_what_a_provider_is_not_asked_for_is_not_listed(discover: Callable[..., Discovery]) -> None:
+    """Its `match` narrows what is listed, also once it is another one."""
+    provider = TableProvider(listing=[info("pods", "a"), info("pods", "b")])
+    discovery = discover(provider)
+    wait_until(lambda: listed(discovery) == ["pods/a", "pods/b"], timeout=5, message="nothing was listed")
+    only_a = Matcher([MatchSettings(metrics=("a",))])
+    discovery.replace([Listed("provider-0", provider, only_a.lists)])
+    assert listed(discovery) == ["pods/a"]
+    discovery.replace([Listed("provider-0", provider)])
+    assert listed(discovery) == ["pods/a", "pods/b"]

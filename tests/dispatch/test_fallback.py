@@ -124,7 +124,7 @@ def test_clients_own_mistake_is_never_covered_up() -> None:
             PolicySettings(max_age=300, on_empty=ERROR),
             (
                 404,
-                "provider slow has only old samples of queue in the namespace shop: the newest is 10m old,"
+                "provider slow has only old samples of queue in the namespace shop: the newest is 10 minutes old,"
                 " and at most 5m is allowed",
             ),
             id="older: the sentence says how old",
@@ -136,7 +136,7 @@ def test_clients_own_mistake_is_never_covered_up() -> None:
             PolicySettings(max_age=300),
             (
                 404,
-                "provider slow has only old samples of rps of pods shop/cart-0: the newest is 10m old,"
+                "provider slow has only old samples of rps of pods shop/cart-0: the newest is 10 minutes old,"
                 " and at most 5m is allowed",
             ),
             id="by name: not found",

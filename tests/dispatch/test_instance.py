@@ -14,6 +14,7 @@ from metrics_apiserver.dispatch.instance import Instance
 from metrics_apiserver.dispatch.outcomes import Answer, Failed, Missing
 from metrics_apiserver.errors import (
     ForbiddenError,
+    MetricFailedError,
     MetricNotFoundError,
     MetricUnavailableError,
     ServiceUnavailableError,
@@ -106,7 +107,7 @@ class TestDeadline:
     def test_late_call_is_left_to_itself_and_keeps_its_slot(self) -> None:
         gate = Gate()
         asked = instance(Scripted(gate.hang), policy=QUICK, concurrency=1)
-        assert failure(asked) == ("timeout", 504, "provider slow has not answered within 0.05 s")
+        assert failure(asked) == ("timeout", 504, f"provider slow has not answered within 0.05 s for {OF_QUEUE}")
         assert asked.load()[:3] == (1, 1, 0)
         assert failure(asked) == ("busy", 503, "provider slow is busy: 1 calls of it are under way")
         gate.open()
@@ -130,7 +131,7 @@ class TestDeadline:
             raise TimeoutError("the socket")
 
         asked = instance(Scripted(give_up))
-        assert failure(asked) == ("timeout", 504, "provider slow did not get its answer in time")
+        assert failure(asked) == ("timeout", 504, f"provider slow did not get its answer in time for {OF_QUEUE}")
         asked.close()
 
 
@@ -298,12 +299,14 @@ class TestBreaker:
         assert [failure(asked, clock=clock)[0] for _ in range(3)] == ["unavailable", "unavailable", "down"]
         assert failure(asked, clock=clock)[1:] == (
             503,
-            "provider slow is down since 2026-11-21T12:00:00Z: the backend says no",
+            "provider slow is not asked for queue in the namespace shop, which fails since 2026-11-21T12:00:00Z:"
+            " queue in the namespace shop: the backend says no",
         )
         assert provider.calls == 2
+        assert asked.load().refused_metrics == 1
         clock.seconds += 10
         assert values(asked, clock=clock) == ["7"]
-        assert asked.load().breaker == "closed"
+        assert asked.load().refused_metrics == 0
         asked.close()
 
     def test_hanging_counts_and_the_late_answer_does_not_count_again(self) -> None:
@@ -312,7 +315,7 @@ class TestBreaker:
         assert [failure(asked, clock=clock)[0] for _ in range(3)] == ["timeout", "timeout", "down"]
         gate.open()
         wait_until(lambda: asked.load().slots_in_use == 0, 10, lambda: "the slots are still in use")
-        assert asked.load().breaker == "open"
+        assert asked.load().refused_metrics == 1
         asked.close()
 
     @pytest.mark.parametrize(
@@ -321,6 +324,7 @@ class TestBreaker:
             pytest.param(MetricNotFoundError("pods", "rps"), id="not found"),
             pytest.param(ForbiddenError("not yours"), id="forbidden"),
             pytest.param(MetricUnavailableError("not polled yet"), id="one metric has no value"),
+            pytest.param(MetricFailedError("its query is wrong"), id="the backend fails for one metric"),
         ],
     )
     def test_what_is_no_failure_of_the_provider_leaves_the_breaker_closed(self, error: Exception) -> None:
@@ -330,7 +334,7 @@ class TestBreaker:
         asked = instance(Scripted(refuse), breaker=BreakerSettings(failures=1, reset=10))
         for _ in range(3):
             assert isinstance(ask(asked, OF_QUEUE, request(FakeClock())), Failed | Missing)
-        assert asked.load().breaker == "closed"
+        assert (asked.load().breaker, asked.load().refused_metrics) == ("closed", 0)
         asked.close()
 
     def test_provider_that_answers_from_memory_is_always_asked(self) -> None:

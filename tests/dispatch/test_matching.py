@@ -127,3 +127,24 @@ def test_label(label: str, selector: str, fits: bool) -> None:
     rule = MatchSettings(label=label)
     assert custom(rule, selector=selector) is fits
     assert external(rule, selector=selector) is fits
+
+
+@pytest.mark.parametrize(
+    ("match", "pods", "queue"),
+    [
+        pytest.param((), True, True, id="nothing said"),
+        pytest.param((MatchSettings(api="external"),), False, True, id="external metrics only"),
+        pytest.param((MatchSettings(metrics=("q*",)),), False, True, id="names"),
+        pytest.param((MatchSettings(resources=("pods",)),), True, False, id="a resource, which no external metric has"),
+        pytest.param((MatchSettings(resources=("jobs.*",)),), False, False, id="another resource"),
+        pytest.param((MatchSettings(namespaces=("shop",)),), True, True, id="a namespace: in that it is there"),
+        pytest.param((MatchSettings(label="team=a"),), True, True, id="a label: with that it is there"),
+        pytest.param((MatchSettings(metrics=("x",)), MatchSettings(metrics=("rps",))), True, False, id="two rules"),
+    ],
+)
+def test_metrics_that_are_listed_are_those_that_some_read_fits(
+    match: tuple[MatchSettings, ...], pods: bool, queue: bool
+) -> None:
+    tried = Matcher(match)
+    assert tried.lists("custom", CustomMetricInfo(PODS, "rps", namespaced=True)) == pods
+    assert tried.lists("external", ExternalMetricInfo("queue")) == queue

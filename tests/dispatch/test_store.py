@@ -9,7 +9,7 @@ from metrics_apiserver.dispatch.store import AnswerStore
 from tests.dispatch.making import series
 from tests.fakes import NOON, FakeClock
 
-ANSWER = Answer(tuple(series(1)), NOON, 0.0)
+ANSWER = Answer(tuple(series(1)), NOON, 0.0, NOON)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,12 @@ TABLE = ResourceTable(
         pytest.param(
             "horizontalpodautoscalers", "autoscaling/v2/horizontalpodautoscalers", id="the preferred version wins"
         ),
+        pytest.param("Pods", "/v1/pods", id="the case of a name does not count"),
+        pytest.param("DEPLOYMENT.apps", "apps/v1/deployments", id="nor that of a singular with its group"),
+        pytest.param("events.events", "events.k8s.io/v1/events", id="the beginning of a group is enough"),
+        pytest.param("widgets.example", "example.com/v1/widgets", id="it is the first that begins so"),
+        pytest.param("Gadget.later", "later.example.com/v1/gadgets", id="of the singular too"),
+        pytest.param("widgets.l", "later.example.com/v1/widgets", id="a letter of it is"),
         pytest.param("olds", "autoscaling/v1/olds", id="what only an older version has is found there"),
     ],
 )
@@ -71,10 +77,11 @@ def test_a_name_means_one_resource(name: str, found: str) -> None:
         pytest.param("po", id="a short name"),
         pytest.param("deployments.v1.apps", id="a name with a version"),
         pytest.param("deployments.extensions", id="another group has it"),
+        pytest.param("deployments.APPS", id="the case of a group counts"),
+        pytest.param("deployments.pps", id="the end of a group"),
         pytest.param("deployments/scale", id="a subresource"),
         pytest.param("scale", id="a subresource's kind"),
         pytest.param("thing", id="a kind that is not the singular"),
-        pytest.param("Pods", id="names are lower case"),
         pytest.param("onlymetrics", id="only metrics-server has it"),
         pytest.param("pods.metrics.k8s.io", id="a group of metrics by its name"),
         pytest.param("widgets.custom.metrics.k8s.io", id="our own group by its name"),

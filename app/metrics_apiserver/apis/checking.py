@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from metrics_apiserver.model.quantity import Quantity
@@ -34,6 +34,8 @@ class Checked(NamedTuple, Generic[_Value_co]):
     values: Sequence[_Value_co]
     oldest: datetime | None
     """When the oldest sample was taken; None where there is no value."""
+    newest: datetime | None
+    """When the newest was, which may be a time that is still to come."""
     duplicates: int
     """How many values were left out, because an earlier one is of the same object, or has the same labels."""
 
@@ -51,11 +53,17 @@ def listed(given: Any) -> Sequence[Any]:
 
 
 def checked_time(position: int, time: Any) -> datetime:
-    """Return a sample's time. Raises WrongAnswerError for one without a time zone."""
+    """Return a sample's time. Raises WrongAnswerError for one without a time zone, or without a time in UTC."""
     if not isinstance(time, datetime):
         raise wrong(position, f"has {with_article(time)} as its timestamp, not a datetime")
     if time.utcoffset() is None:
         raise wrong(position, "has a timestamp without a time zone")
+    # In the first and the last year of all.
+    if not MINYEAR < time.year < MAXYEAR:
+        try:
+            time.astimezone(UTC)
+        except OverflowError:
+            raise wrong(position, "has a timestamp that is before year 1 or after year 9999 in UTC") from None
     return time
 
 
@@ -70,11 +78,14 @@ def is_text_mapping(labels: Any) -> bool:
 
 
 def without_duplicates(
-    values: Sequence[_Value], oldest: datetime | None, key_of: Callable[[_Value], Hashable]
+    values: Sequence[_Value],
+    oldest: datetime | None,
+    newest: datetime | None,
+    key_of: Callable[[_Value], Hashable],
 ) -> Checked[_Value]:
     """Return the values; of those with one key the first."""
     if len(values) < 2:
-        return Checked(values, oldest, 0)
+        return Checked(values, oldest, newest, 0)
     keys = list(map(key_of, values))
     duplicates = len(keys) - len(set(keys))
     if duplicates:
@@ -82,7 +93,7 @@ def without_duplicates(
         for key, value in zip(keys, values, strict=True):
             firsts.setdefault(key, value)
         values = tuple(firsts.values())
-    return Checked(values, oldest, duplicates)
+    return Checked(values, oldest, newest, duplicates)
 
 
 def number_complaint(value: Any) -> str:

@@ -29,7 +29,7 @@ _METRIC: Any = MetricIdentifier
 def check_custom(given: Any) -> Checked[MetricValue]:
     """Check values of a custom metric; of two for one object the first counts. Raises WrongAnswerError."""
     values = listed(given)
-    oldest = last = None
+    oldest = newest = last = None
     for position, value in enumerate(values):
         if not isinstance(value, _VALUE):
             raise wrong(position, f"is {with_article(value)}, not a MetricValue")
@@ -48,7 +48,8 @@ def check_custom(given: Any) -> Checked[MetricValue]:
         if value.timestamp is not last:
             last = checked_time(position, value.timestamp)
             oldest = last if oldest is None or last < oldest else oldest
-    return without_duplicates(values, oldest, _object_key)
+            newest = last if newest is None or last > newest else newest
+    return without_duplicates(values, oldest, newest, _object_key)
 
 
 def _object_key(value: MetricValue) -> Hashable:

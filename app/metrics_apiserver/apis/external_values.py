@@ -27,30 +27,31 @@ _VALUE: Any = ExternalMetricValue
 def check_external(given: Any) -> Checked[ExternalMetricValue]:
     """Check values of an external metric; of two with the same labels the first counts. Raises WrongAnswerError."""
     values = listed(given)
-    oldest = last = None
+    oldest = newest = last = None
     for position, value in enumerate(values):
         if not isinstance(value, _VALUE):
             raise wrong(position, f"is {with_article(value)}, not an ExternalMetricValue")
         if not (
             isinstance(value.value, Quantity)
             and isinstance(value.metric_name, str)
-            and is_text_mapping(value.metric_labels)
+            and (value.metric_labels is None or is_text_mapping(value.metric_labels))
             and (value.window_seconds is None or isinstance(value.window_seconds, int))
         ):
             raise wrong(position, _external_complaint(value))
         if value.timestamp is not last:
             last = checked_time(position, value.timestamp)
             oldest = last if oldest is None or last < oldest else oldest
-    return without_duplicates(values, oldest, _label_key)
+            newest = last if newest is None or last > newest else newest
+    return without_duplicates(values, oldest, newest, _label_key)
 
 
 def _label_key(value: ExternalMetricValue) -> Hashable:
-    return frozenset(value.metric_labels.items())
+    return frozenset(value.metric_labels.items()) if value.metric_labels else frozenset()
 
 
 def _external_complaint(value: Any) -> str:
     if not isinstance(value.metric_name, str):
         return f"has {with_article(value.metric_name)} as its metric's name, not text"
-    if not is_text_mapping(value.metric_labels):
+    if value.metric_labels is not None and not is_text_mapping(value.metric_labels):
         return "has labels that are not a mapping of text to text"
     return number_complaint(value)

@@ -116,6 +116,11 @@ class SharedRoom:
         return self._held.get(holder, 0)
 
     @property
+    def each(self) -> int:
+        """How many places one holder may have."""
+        return self._each
+
+    @property
     def taken(self) -> int:
         """How many places are taken by all holders together."""
         return self._taken

@@ -4,6 +4,6 @@ No request ever waits for a provider here. No HTTP belongs here.
 """
 
 from metrics_apiserver.discovery.documents import Documents, Encoded
-from metrics_apiserver.discovery.listings import Discovery
+from metrics_apiserver.discovery.listings import Discovery, Listed
 
-__all__ = ["Discovery", "Documents", "Encoded"]
+__all__ = ["Discovery", "Documents", "Encoded", "Listed"]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
-from metrics_apiserver.apis.api import Info
+from metrics_apiserver.apis.api import API, Info
 from metrics_apiserver.apis.table import APIS
 from metrics_apiserver.concurrency import Background
 from metrics_apiserver.discovery.documents import Documents
@@ -17,7 +18,7 @@ from metrics_apiserver.errors import ServiceUnavailableError
 from metrics_apiserver.provider import Provider, RESTMapper
 from metrics_apiserver.telemetry import Telemetry
 
-__all__ = ["Discovery"]
+__all__ = ["Discovery", "Listed"]
 
 LISTING_INTERVAL_SECONDS = 5.0
 # The first listing is usually there before the first request; a slow provider is not waited for longer than this.
@@ -29,12 +30,25 @@ HANGING_SECONDS = 10.0
 MAX_READ = 200_000
 
 
+def _everything(_api: str, _info: Info) -> bool:
+    return True
+
+
+class Listed(NamedTuple):
+    """A provider whose metrics are listed; `lists` says whether one, of an API by its name, is asked of it at all."""
+
+    name: str
+    provider: Provider
+    lists: Callable[[str, Info], bool] = _everything
+
+
 @dataclass(slots=True, eq=False)
 class _Listing:
     """The last listing of one provider, and the thread that renews it."""
 
     name: str
     provider: Provider
+    lists: Callable[[str, Info], bool]
     # By API group.
     metrics: Mapping[str, Sequence[Info]] = field(default_factory=dict)
     # When the call that is under way began, in monotonic seconds.
@@ -51,7 +65,7 @@ class Discovery:
 
     def __init__(
         self,
-        providers: Iterable[tuple[str, Provider]],
+        providers: Iterable[Listed],
         *,
         mapper: RESTMapper,
         limit: int,
@@ -70,7 +84,7 @@ class Discovery:
         self._documents = Documents.of({})
         # Those of providers that were replaced, until their call has come back.
         self._left: list[_Listing] = []
-        self._listings = [self._listing(name, provider) for name, provider in providers]
+        self._listings = [self._listing(each) for each in providers]
         telemetry.hanging.watch(self._hanging)
 
     @property
@@ -85,12 +99,12 @@ class Discovery:
         for listing in self._listings:
             listing.first.wait(FIRST_LISTING_SECONDS)
 
-    def replace(self, providers: Iterable[tuple[str, Provider]]) -> None:
+    def replace(self, providers: Iterable[Listed]) -> None:
         """List these from now on, in this order; what is not known of a new one yet is what its name had listed."""
         with self._lock:
             before = self._listings
             known = {listing.name: listing for listing in before}
-            self._listings = [self._following(name, provider, known.get(name)) for name, provider in providers]
+            self._listings = [self._following(each, known.get(each.name)) for each in providers]
             kept = self._listings
             gone = [listing for listing in before if listing not in kept]
             self._left += [listing for listing in gone if listing.background.alive]
@@ -124,14 +138,14 @@ class Discovery:
         for listing in self._listings:
             listing.background.wake()
 
-    def _listing(self, name: str, provider: Provider, metrics: Mapping[str, Sequence[Info]] | None = None) -> _Listing:
+    def _listing(self, listed: Listed, metrics: Mapping[str, Sequence[Info]] | None = None) -> _Listing:
         """Make the listing of a provider; nothing is asked yet."""
-        listing = _Listing(name, provider, metrics or {})
+        listing = _Listing(*listed, metrics or {})
         listing.background = Background(
-            f"listing-{name}",
+            f"listing-{listed.name}",
             partial(self._turn, listing),
             logger=self._logger,
-            failure=f"discovery: provider {name} cannot list, its last list stays",
+            failure=f"discovery: provider {listed.name} cannot list, its last list stays",
             mistaken=lambda _error: self._interval,
             # Writes may come by the thousand: they are followed soon, not one by one.
             spacing=REFRESH_SPACING_SECONDS,
@@ -139,11 +153,12 @@ class Discovery:
         )
         return listing
 
-    def _following(self, name: str, provider: Provider, before: _Listing | None) -> _Listing:
+    def _following(self, listed: Listed, before: _Listing | None) -> _Listing:
         """Return the listing of a provider that stays, or that of its successor, which begins with what was listed."""
-        if before is not None and before.provider is provider:
+        if before is not None and before.provider is listed.provider:
+            before.lists = listed.lists
             return before
-        return self._listing(name, provider, before.metrics if before is not None else None)
+        return self._listing(listed, before.metrics if before is not None else None)
 
     def _turn(self, listing: _Listing) -> float:
         listing.asked = time.monotonic()
@@ -178,9 +193,7 @@ class Discovery:
 
     def _rebuild(self) -> None:
         with self._lock:
-            merged = {
-                api.group: api.merge(listing.metrics.get(api.group, ()) for listing in self._listings) for api in APIS
-            }
+            merged = {api.group: api.merge(_asked(api, listing) for listing in self._listings) for api in APIS}
             self._documents = Documents.of({group: self._capped(group, infos) for group, infos in merged.items()})
 
     def _capped(self, group: str, infos: list[Info]) -> list[Info]:
@@ -196,3 +209,8 @@ class Discovery:
         self._cut[group] = cut
         self._telemetry.discovery_cut.labels(group=group).set(cut)
         return infos[: self._limit]
+
+
+def _asked(api: API, listing: _Listing) -> Sequence[Info]:
+    """Return what a provider lists of an API, as far as it is asked for it."""
+    return [info for info in listing.metrics.get(api.group, ()) if listing.lists(api.name, info)]

@@ -13,6 +13,7 @@ from metrics_apiserver.dispatch.trace import Called
 from metrics_apiserver.errors import (
     BadGatewayError,
     GatewayTimeoutError,
+    MetricFailedError,
     MetricUnavailableError,
     NotFoundError,
     StatusError,
@@ -52,13 +53,13 @@ class Caller:
         duplicates = 0
         outcome: Outcome
         try:
-            values, oldest, duplicates = read.api.check(read.ask(self._provider, context))
+            values, oldest, newest, duplicates = read.api.check(read.ask(self._provider, context))
         except BaseException as error:  # noqa: BLE001 - whatever a provider does, something comes of it
             outcome = self._without_answer(read, context, error)
             ended = self._monotonic()
         else:
             ended = self._monotonic()
-            outcome = Answer(values, oldest, ended)
+            outcome = Answer(values, oldest, ended, newest)
         warn = partial(self._warn, read) if duplicates else None
         return outcome, Called(self._name, self._figures[read.api.name], ended - begun, duplicates, warn)
 
@@ -69,23 +70,24 @@ class Caller:
             case NotFiniteError():
                 message = f"provider {self._name} has no sample of {read}: it is not a finite number"
                 return Missing(MissingReason.NO_SAMPLE, message)
-            case MetricUnavailableError():
+            case MetricUnavailableError() | MetricFailedError():
                 return Failed(FailureReason.NO_VALUE, Fault.of(error))
             case StatusError() if _can_be_sent(error.code):
                 reason = FailureReason.REFUSED if error.code < 500 else FailureReason.UNAVAILABLE
                 return Failed(reason, Fault.of(error))
             case WrongAnswerError():
-                wrong = self._bad_gateway(context, f"gave a wrong answer ({error})", None)
+                wrong = self._bad_gateway(read, context, f"gave a wrong answer ({error})", None)
                 return Failed(FailureReason.WRONG_ANSWER, wrong)
             case TimeoutError():
-                sentence = f"provider {self._name} did not get its answer in time"
+                sentence = f"provider {self._name} did not get its answer in time for {read}"
                 return Failed(FailureReason.TIMEOUT, Fault.of(GatewayTimeoutError(sentence)))
         # Its text is for the log alone: it may hold whatever the provider was working on.
-        return Failed(FailureReason.RAISED, self._bad_gateway(context, f"raised {type(error).__name__}", error))
+        return Failed(FailureReason.RAISED, self._bad_gateway(read, context, f"raised {type(error).__name__}", error))
 
-    def _bad_gateway(self, context: RequestContext, what: str, error: BaseException | None) -> Fault:
-        self._logger.error("audit-id %s: provider %s %s", context.audit_id, self._name, what, exc_info=error)
-        sentence = f"provider {self._name} {what}; the server's log has it under the audit id {context.audit_id}"
+    def _bad_gateway(self, read: Read, context: RequestContext, what: str, error: BaseException | None) -> Fault:
+        said = f"provider {self._name} {what} for {read}"
+        self._logger.error("audit-id %s: %s", context.audit_id, said, exc_info=error)
+        sentence = f"{said}; the server's log has it under the audit id {context.audit_id}"
         return Fault.of(BadGatewayError(sentence))
 
     def _warn(self, read: Read) -> None:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
-from metrics_apiserver.apis.api import Read, Values, shown_sentence
+from metrics_apiserver.apis.api import Info, Read, Values
 from metrics_apiserver.apis.table import APIS
-from metrics_apiserver.concurrency import Bulkhead, Flights, SharedRoom
+from metrics_apiserver.concurrency import Bulkhead, SharedRoom
 from metrics_apiserver.concurrency.budget import provider_room
-from metrics_apiserver.dispatch.breaker import Admission, Breaker
+from metrics_apiserver.dispatch.asking import Asking
+from metrics_apiserver.dispatch.breaker import Breaker
 from metrics_apiserver.dispatch.caller import Caller
+from metrics_apiserver.dispatch.calls import Calls, busy
 from metrics_apiserver.dispatch.fallback import Fallback, fallback
-from metrics_apiserver.dispatch.flight import Call
-from metrics_apiserver.dispatch.freshness import fresh
+from metrics_apiserver.dispatch.freshness import Freshness
 from metrics_apiserver.dispatch.keeping import Keeper, keeps
 from metrics_apiserver.dispatch.matching import Matcher
-from metrics_apiserver.dispatch.outcomes import Answer, Failed, FailureReason, Fault, Missing, MissingReason, Outcome
+from metrics_apiserver.dispatch.outcomes import Answer, Failed, Missing, MissingReason, Outcome
 from metrics_apiserver.dispatch.policies import Policies
-from metrics_apiserver.dispatch.trace import Called, Hit, Joined, Kept, Passed, Request, Served, Settled, Trace
+from metrics_apiserver.dispatch.shares import Shares
+from metrics_apiserver.dispatch.subject import Subject
+from metrics_apiserver.dispatch.trace import Hit, Kept, Passed, Request, Served, Settled, Trace
 from metrics_apiserver.dispatch.writing import write
-from metrics_apiserver.errors import GatewayTimeoutError, ServiceUnavailableError, StatusError
+from metrics_apiserver.errors import StatusError
 from metrics_apiserver.model.clock import Clock
 from metrics_apiserver.model.quantity import Quantity
 from metrics_apiserver.provider import Provider, RequestContext, UserInfo
@@ -33,27 +35,10 @@ __all__ = ["Instance"]
 
 # Series of which all are read to say that the selector leaves out all of them.
 _MOST_EXPLAINED = 1000
-# The client's mistake, or one metric's trouble: the provider is well.
 _ZERO = Quantity(0)
-_NO_FAILURES = (FailureReason.REFUSED, FailureReason.NO_VALUE)
 
 # Makes values of a quantity for whatever a read is about.
 Make = Callable[[Quantity], Values]
-# What a read is kept under: also the user, where the provider answers each otherwise.
-_Key = Hashable
-
-
-class _Asking(NamedTuple):
-    """One read at one instance, on its way."""
-
-    trace: Trace
-    context: RequestContext
-    policy: PolicySettings
-    key: _Key
-
-    @property
-    def read(self) -> Read:
-        return self.trace.read
 
 
 class Instance:
@@ -88,17 +73,22 @@ class Instance:
         self._matcher = Matcher(settings.match)
         self._policies = Policies(settings.policy, settings.metrics)
         self._caller = Caller(self.name, provider, figures=self.figures, clock=clock, logger=logger)
-        self._keeper = Keeper(self.name, clock)
-        self._flights = Flights[Hashable, Call]()
+        self._freshness = Freshness(self.name, now=clock.now, monotonic=clock.monotonic, logger=logger)
+        self._keeper = Keeper(self._freshness, clock)
         self._breaker = Breaker(self.name, settings.breaker, clock=clock, logger=logger)
         self._bulkhead = Bulkhead(f"provider-{self.name}", settings.concurrency)
+        self._calls = Calls(self.name, self._caller, self._breaker, self._bulkhead, clock=clock, keep=self._keep)
         self._waiting = waiting or provider_room()
+        self._waiters = Shares()
         telemetry.watch(self.name, self.load)
 
     def load(self) -> ProviderLoad:
         """Return how loaded the provider is."""
         bulkhead = self._bulkhead
-        return ProviderLoad(bulkhead.size, bulkhead.in_use, self._waiting.held(self), self._breaker.state)
+        breaker = self._breaker
+        return ProviderLoad(
+            bulkhead.size, bulkhead.in_use, self._waiting.held(self), breaker.state, breaker.refused_metrics
+        )
 
     def close(self) -> None:
         """Let the threads end that have nothing to do; calls under way are left to themselves."""
@@ -114,6 +104,10 @@ class Instance:
         """Return whether this instance is asked for such a read."""
         return not self.settings.match or self._matcher.fits(read)
 
+    def lists(self, api: str, info: Info) -> bool:
+        """Return whether this instance is asked for this metric, of an API by its name."""
+        return self._matcher.lists(api, info)
+
     def read(self, trace: Trace) -> Outcome:
         """Return what the provider has, which may be kept, or be another read's. Raises WouldWaitError."""
         read = trace.read
@@ -127,10 +121,9 @@ class Instance:
             trace.steps.append(Hit(self.name, figures))
             outcome = kept
         if isinstance(outcome, Answer):
-            outcome = fresh(outcome, asking.policy, read, self.name, self._clock.now)
+            outcome = self._freshness.judge(outcome, asking.policy, read)
         if isinstance(outcome, Answer):
-            assert outcome.oldest is not None
-            trace.steps.append(Served(self.name, figures, (self._clock.now() - outcome.oldest).total_seconds()))
+            trace.steps.append(Served(self.name, figures, self._freshness.age(outcome)))
         else:
             trace.steps.append(Passed(self.name, figures, outcome.reason if isinstance(outcome, Failed) else ""))
         return outcome
@@ -165,13 +158,13 @@ class Instance:
         timed = partial(self._timed, api, partial(work, context))
         if not self.takes_threads:
             timed()
-        elif not self._waiting.enter(self):
-            raise self._full().fault.error()
+        elif not self._enter(subject := Subject("", metric)):
+            raise self._full(subject).fault.error()
         else:
             try:
                 write(self.name, self._bulkhead, timed, context.remaining())
             finally:
-                self._waiting.leave(self)
+                self._leave(subject)
 
     def _timed(self, api: str, work: Callable[[], None]) -> None:
         begun = self._clock.monotonic()
@@ -181,18 +174,18 @@ class Instance:
             if api in self.figures:
                 self.figures[api].called(self._clock.monotonic() - begun)
 
-    def _asking(self, trace: Trace) -> _Asking:
+    def _asking(self, trace: Trace) -> Asking:
         read, request = trace.read, trace.request
         policy = self._policies.find(read.info.metric)
         user = request.user if self.provider.per_user else None
         key = read if user is None else (read, user)
-        return _Asking(trace, self._context(request, policy, user), policy, key)
+        return Asking(trace, self._context(request, policy, user), policy, key)
 
     def _context(self, request: Request, policy: PolicySettings, user: UserInfo | None) -> RequestContext:
         deadline = min(request.deadline, self._clock.monotonic() + policy.timeout)
         return RequestContext(deadline, request.audit_id, self._clock, self._logger, user)
 
-    def _stand_in(self, asking: _Asking, make: Make, substitute: SubstituteSettings) -> Values | None:
+    def _stand_in(self, asking: Asking, make: Make, substitute: SubstituteSettings) -> Values | None:
         """Return what stands in; None where the policy knows nothing that could."""
         match substitute.kind:
             case Substitute.ZERO:
@@ -206,7 +199,7 @@ class Instance:
                     return last.values or None
         return None
 
-    def _explained(self, missing: Missing, asking: _Asking) -> Missing:
+    def _explained(self, missing: Missing, asking: Asking) -> Missing:
         """Tell no sample at all from samples that the selector leaves out; where that costs little.
 
         A provider that does not answer from memory, or has very many series, is not asked again.
@@ -226,7 +219,7 @@ class Instance:
             f"provider {self.name} has samples of {read.info.metric}, and none that the selector matches: {read}",
         )
 
-    def _ask(self, asking: _Asking) -> Outcome:
+    def _ask(self, asking: Asking) -> Outcome:
         """Ask on this thread what answers from memory, and anything else on one of the provider's."""
         trace = asking.trace
         if self.takes_threads:
@@ -238,83 +231,47 @@ class Instance:
             if keeps(asking.policy):
                 trace.steps.append(Kept(partial(self._keep, outcome, asking)))
             return outcome
-        if not self._waiting.enter(self):
-            return self._full()
+        subject = asking.subject
+        if not self._enter(subject):
+            return self._full(subject)
         try:
-            return self._wait(asking)
+            return self._calls.wait(asking, self.figures[trace.api])
         finally:
-            self._waiting.leave(self)
+            self._leave(subject)
 
-    def _call(self, asking: _Asking, read: Read) -> Outcome:
+    def _call(self, asking: Asking, read: Read) -> Outcome:
         """Call on this thread; it is counted as waiting where only the provider says that it will not."""
-        waits = self.takes_threads
-        if waits and not self._waiting.enter(self):
-            return self._full()
+        subject = asking.subject if self.takes_threads else None
+        if subject is not None and not self._enter(subject):
+            return self._full(subject)
         try:
             outcome, called = self._caller.call(read, asking.context)
         finally:
-            if waits:
-                self._waiting.leave(self)
+            if subject is not None:
+                self._leave(subject)
         asking.trace.steps.append(called)
         return outcome
 
-    def _wait(self, asking: _Asking) -> Outcome:
-        """Wait for an equal call under way, or for a new one, until the deadline."""
-        now, deadline = self._clock.monotonic(), asking.context.deadline
-        call, new = self._flights.join(asking.key, partial(Call, deadline), open_=lambda joined: joined.deadline > now)
-        if new:
-            self._begin(call, asking)
-        else:
-            asking.trace.steps.append(Joined(self.name, self.figures[asking.trace.api]))
-        outcome = call.wait(deadline - now)
-        if outcome is not None:
-            return outcome
-        sentence = f"provider {self.name} has not answered within {round(deadline - now, 3):g} s"
-        if new:
-            self._flights.end(asking.key, call)
-            if call.claim():
-                self._breaker.account(sentence, trial=call.trial)
-        return Failed(FailureReason.TIMEOUT, Fault.of(GatewayTimeoutError(sentence)))
-
-    def _begin(self, call: Call, asking: _Asking) -> None:
-        """Start a call, or end it at once where the provider is down or all its slots are in use."""
-
-        def ended(result: tuple[Outcome, Called]) -> None:
-            outcome, called = result
-            # Here, and not with a read: the one that began it may be over by now.
-            called.book()
-            if call.claim():
-                self._breaker.account(shown_sentence(_failure(outcome), asking.read), trial=call.trial)
-            # A late answer is good for the next read all the same.
-            self._keep(outcome, asking)
-            self._end(call, asking, outcome)
-
-        admission = self._breaker.admit()
-        if admission is Admission.REFUSED:
-            down = Failed(FailureReason.DOWN, Fault.of(ServiceUnavailableError(self._breaker.sentence)))
-            self._end(call, asking, down)
-            return
-        call.trial = admission is Admission.TRIAL
-        if not self._bulkhead.run(partial(self._caller.call, asking.read, asking.context), ended):
-            self._breaker.give_back(trial=call.trial)
-            self._end(call, asking, self._busy(f"{self._bulkhead.size} calls of it are under way"))
-
-    def _keep(self, outcome: Outcome, asking: _Asking) -> None:
+    def _keep(self, outcome: Outcome, asking: Asking) -> None:
         self._keeper.keep(outcome, asking.read, asking.key, asking.policy)
 
-    def _end(self, call: Call, asking: _Asking, outcome: Outcome) -> None:
-        """Hand the outcome to everybody who waits; nobody joins any more."""
-        self._flights.end(asking.key, call)
-        call.set(outcome)
+    def _enter(self, subject: Subject) -> bool:
+        """Have this thread wait for the provider, if its instance and this metric may have one more."""
+        if not self._waiters.enter(subject, self._waiting.each):
+            return False
+        if self._waiting.enter(self):
+            return True
+        self._waiters.leave(subject)
+        return False
 
-    def _full(self) -> Failed:
-        held = self._waiting.held(self)
-        return self._busy(f"{held} reads are waiting for it already" if held else "too many wait for other providers")
+    def _leave(self, subject: Subject) -> None:
+        self._waiting.leave(self)
+        self._waiters.leave(subject)
 
-    def _busy(self, why: str) -> Failed:
-        return Failed(FailureReason.BUSY, Fault.of(ServiceUnavailableError(f"provider {self.name} is busy: {why}")))
-
-
-def _failure(outcome: Outcome) -> str:
-    """Return the sentence of a failure that is the provider's own, "" for all else."""
-    return outcome.fault.message if isinstance(outcome, Failed) and outcome.reason not in _NO_FAILURES else ""
+    def _full(self, subject: Subject) -> Failed:
+        held, own = self._waiting.held(self), self._waiters.held(subject)
+        if not held:
+            return busy(self.name, "too many wait for other providers")
+        if 0 < own < held:
+            return busy(self.name, f"{held} reads are waiting for it already, {own} of them for {subject}")
+        return busy(self.name, f"{held} reads are waiting for it already")

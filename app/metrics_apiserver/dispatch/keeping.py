@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from metrics_apiserver.apis.api import Read
-from metrics_apiserver.dispatch.freshness import fresh
+from metrics_apiserver.dispatch.freshness import Freshness
 from metrics_apiserver.dispatch.outcomes import Answer, Failed, Missing, Outcome
 from metrics_apiserver.dispatch.store import AnswerStore
 from metrics_apiserver.model.clock import Clock
@@ -17,8 +17,8 @@ __all__ = ["Keeper", "keeps"]
 class Keeper:
     """The answers of one instance. A key is the read, with the user where the provider answers each otherwise."""
 
-    def __init__(self, name: str, clock: Clock) -> None:
-        self._name = name
+    def __init__(self, freshness: Freshness, clock: Clock) -> None:
+        self._freshness = freshness
         self._clock = clock
         self._cache = AnswerStore(clock.monotonic)
         self._last = AnswerStore(clock.monotonic)
@@ -41,7 +41,7 @@ class Keeper:
             self._cache.put(key, outcome, policy.cache, characters=length)
         seconds = _last_seconds(policy)
         if seconds and isinstance(outcome, Answer):
-            good = fresh(outcome, policy, read, self._name, self._clock.now)
+            good = self._freshness.judge(outcome, policy, read)
             if isinstance(good, Answer):
                 self._last.put(key, good, seconds, characters=length)
 

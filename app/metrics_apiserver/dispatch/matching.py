@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from metrics_apiserver.apis.api import Read
+from metrics_apiserver.apis.api import Info, Read
+from metrics_apiserver.model.metrics import CustomMetricInfo
+from metrics_apiserver.model.resources import GroupResource
 from metrics_apiserver.model.selectors import Operator, Selector
 from metrics_apiserver.settings import MatchSettings
 
@@ -30,6 +32,10 @@ class Matcher:
     def fits(self, read: Read) -> bool:
         """Return whether a read is one of these."""
         return not self._rules or any(rule.fits(read) for rule in self._rules)
+
+    def lists(self, api: str, info: Info) -> bool:
+        """Return whether there may be a read of this metric that fits: in some namespace, with some selector."""
+        return not self._rules or any(rule.lists(api, info) for rule in self._rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +61,21 @@ class _Rule:
     def fits(self, read: Read) -> bool:
         """Return whether a read is all that the rule says; what belongs to no object fits no rule on resources."""
         return bool(
-            (self.api is None or self.api == read.api.name)
-            and (self.metric is None or self.metric(read.info.metric))
+            self._names(read.api.name, read.info.metric, read.resource)
             and (self.namespace is None or self.namespace(read.matched_namespace))
-            and (self.resource is None or (read.resource is not None and self.resource(str(read.resource))))
             and (self.label is None or self.label.required_by(read.metric_selector))
+        )
+
+    def lists(self, api: str, info: Info) -> bool:
+        """Return whether a metric is all that the rule says of metrics."""
+        resource = info.group_resource if isinstance(info, CustomMetricInfo) else None
+        return self._names(api, info.metric, resource)
+
+    def _names(self, api: str, metric: str, resource: GroupResource | None) -> bool:
+        return bool(
+            (self.api is None or self.api == api)
+            and (self.metric is None or self.metric(metric))
+            and (self.resource is None or (resource is not None and self.resource(str(resource))))
         )
 
 

@@ -73,6 +73,8 @@ class Answer(NamedTuple):
     """When the oldest sample was taken; None where there is no value."""
     at: float
     """When they were given, in the clock's monotonic time."""
+    newest: datetime | None = None
+    """When the newest sample was taken; None where there is no value."""
 
 
 class Missing(NamedTuple):

@@ -87,8 +87,8 @@ class Served(NamedTuple):
 
     provider: str
     figures: ProviderFigures
-    age: float
-    """Of the oldest sample, in seconds."""
+    age: float | None
+    """Of the oldest sample, in seconds; None where nobody knows it."""
 
     def book(self) -> None:
         """Count it."""

@@ -16,9 +16,10 @@ _MISSING = "the cluster's resources have not been read yet"
 class ResourceTable:
     """The resources of a cluster at one moment, found by plural or singular name with or without their group.
 
-    Made of mappings in order of preference (groups as discovery lists them, preferred version first). Where a name
-    fits several, core wins, then that order: client-go's priority mapper (`restmapper.NewDiscoveryRESTMapper`).
-    Subresources and the metrics groups are left out.
+    A name's case does not count, and of a group its beginning is enough, as for client-go's mapper
+    (`meta.DefaultRESTMapper`). Made of mappings in order of preference (groups as discovery lists them, preferred
+    version first). Where a name fits several, core wins, then that order: client-go's priority mapper
+    (`restmapper.NewDiscoveryRESTMapper`). Subresources and the metrics groups are left out.
     """
 
     __slots__ = ("_by_name", "mappings")
@@ -41,7 +42,19 @@ class ResourceTable:
 
     def find(self, resource: GroupResource) -> RESTMapping | None:
         """Find a resource by plural or singular name, group optional."""
-        return self._by_name.get(resource)
+        return self._by_name.get(resource) or self._find_loosely(
+            GroupResource(resource.resource.lower(), resource.group)
+        )
+
+    def _find_loosely(self, resource: GroupResource) -> RESTMapping | None:
+        found = self._by_name.get(resource)
+        if found is not None or not resource.group:
+            return found
+        for mapping in self.mappings:
+            named = resource.resource in (mapping.resource.resource, mapping.singular)
+            if named and mapping.resource.group.startswith(resource.group):
+                return mapping
+        return None
 
     def mapping_for(self, resource: GroupResource, *, may_wait: bool = True) -> RESTMapping:
         """Return the mapping of a plural or singular name, group optional. Raises ResourceNotFoundError."""

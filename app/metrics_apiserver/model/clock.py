@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock"]
+__all__ = ["SKEW", "Clock", "SystemClock", "age_seconds"]
 
 
 class Clock(Protocol):
@@ -29,3 +29,13 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds of the monotonic clock."""
         return time.monotonic()
+
+
+# Clocks of machines differ by this much: a sample from so soon was taken now.
+SKEW = timedelta(seconds=10)
+
+
+def age_seconds(sampled: datetime, now: datetime) -> float | None:
+    """Return how old a sample is; None for one from a time still to come, of which nobody knows when it was taken."""
+    age = (now - sampled).total_seconds()
+    return None if age < -SKEW.total_seconds() else max(0.0, age)

@@ -62,10 +62,13 @@ class MetricValue:
 
 @dataclass(frozen=True, slots=True)
 class ExternalMetricValue:
-    """One value of an external metric, told apart by its labels (`external_metrics.ExternalMetricValue`)."""
+    """One value of an external metric, told apart by its labels (`external_metrics.ExternalMetricValue`).
+
+    Labels None are none, as {} are, and `null` in the answer, where Go has a map that nobody made.
+    """
 
     metric_name: str
     timestamp: datetime
     value: Quantity
-    metric_labels: Mapping[str, str] = field(default_factory=dict)
+    metric_labels: Mapping[str, str] | None = field(default_factory=dict)
     window_seconds: int | None = None

@@ -6,9 +6,11 @@ This module is the only one of the server that a provider imports, and names are
 
 from metrics_apiserver.concurrency import Background, Backoff
 from metrics_apiserver.errors import (
+    BackendUnavailableError,
     BadGatewayError,
     BadRequestError,
     GatewayTimeoutError,
+    MetricFailedError,
     MetricNotFoundError,
     MetricUnavailableError,
     NotFoundError,
@@ -41,6 +43,7 @@ from metrics_apiserver.provider.interfaces import (
 )
 
 __all__ = [
+    "BackendUnavailableError",
     "Background",
     "Backoff",
     "BadGatewayError",
@@ -56,6 +59,7 @@ __all__ = [
     "ExternalMetricsProvider",
     "GatewayTimeoutError",
     "GroupResource",
+    "MetricFailedError",
     "MetricIdentifier",
     "MetricNotFoundError",
     "MetricUnavailableError",

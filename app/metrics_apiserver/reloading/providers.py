@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from metrics_apiserver.concurrency.budget import SharedRoom
-from metrics_apiserver.discovery import Discovery
+from metrics_apiserver.discovery import Discovery, Listed
 from metrics_apiserver.dispatch.instance import Instance
 from metrics_apiserver.dispatch.router import Router
 from metrics_apiserver.errors import described
@@ -203,7 +203,7 @@ class RunningProviders:
             )
             self._providers, self._instances = providers, instances
             self.router.replace(instances)
-            self.discovery.replace([(each.name, each.provider) for each in providers])
+            self.discovery.replace([Listed(each.name, each.provider, each.lists) for each in instances])
             self._show_metrics()
         left = Left(_without(old_providers, providers), [each for each in old_instances if each not in instances])
         if left.providers or left.instances:

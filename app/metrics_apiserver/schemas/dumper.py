@@ -6,15 +6,15 @@ again for each of them. The schema stays the declaration; a field that is not kn
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
 from marshmallow import Schema, fields, missing
 
-from metrics_apiserver.schemas.fields import LeftOutWhenEmpty, QuantityField, Time
+from metrics_apiserver.schemas.fields import LeftOutWhenEmpty, QuantityField, Time, rfc3339
 
 __all__ = ["dumper"]
 
@@ -71,7 +71,7 @@ def _write(
             each = dumper(field.inner.schema)
             return get, lambda values: [each(value) for value in values]
         case fields.Dict() if _is_of_strings(field):
-            return get, lambda labels: {str(key): str(value) for key, value in labels.items()}
+            return get, _labels
     # Everything else is marshmallow's to write, `missing` included.
     return (lambda obj: _none_for_missing(field.serialize(name, obj, schema.get_attribute))), None
 
@@ -84,10 +84,14 @@ def _none_for_missing(value: Any) -> Any:
     return None if value is missing else value
 
 
+def _labels(labels: Mapping[object, object] | None) -> dict[str, str] | None:
+    return None if labels is None else {str(key): str(value) for key, value in labels.items()}
+
+
 # The samples of one answer are mostly of the same second.
 @lru_cache(maxsize=1024)
 def _second(time: datetime) -> str:
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return rfc3339(time)
 
 
 def _time(time: datetime) -> str:

@@ -17,6 +17,7 @@ class ExternalMetricValueSchema(Schema):
         keys=fields.String(),
         values=fields.String(),
         data_key="metricLabels",
+        allow_none=True,
         metadata=described("The labels of the series."),
     )
     timestamp = Time(metadata=described("When the sample was taken."))

@@ -9,7 +9,16 @@ from marshmallow import fields, missing
 
 from metrics_apiserver.settings.quantities import QuantityField
 
-__all__ = ["OptionalInteger", "OptionalList", "OptionalMapping", "OptionalString", "QuantityField", "Time", "described"]
+__all__ = [
+    "OptionalInteger",
+    "OptionalList",
+    "OptionalMapping",
+    "OptionalString",
+    "QuantityField",
+    "Time",
+    "described",
+    "rfc3339",
+]
 
 
 class LeftOutWhenEmpty(fields.Field[Any]):
@@ -42,7 +51,7 @@ class Time(fields.Field[datetime]):
     default_error_messages = {"invalid": "Not an RFC 3339 time."}  # noqa: RUF012 - marshmallow's own convention
 
     def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
-        return None if value is None else value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return None if value is None else rfc3339(value)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
         try:
@@ -52,6 +61,11 @@ class Time(fields.Field[datetime]):
         if time.tzinfo is None:
             raise self.make_error("invalid")
         return time
+
+
+def rfc3339(time: datetime) -> str:
+    """Return a time in UTC, to the second; a year has four digits, which strftime does not promise."""
+    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def described(text: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-__all__ = ["Duration", "DurationField"]
+__all__ = ["Duration", "DurationField", "in_words"]
 
 # Go's `time.ParseDuration` without signs and without what is shorter than a millisecond.
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -38,6 +38,16 @@ class Duration(float):
         minutes, milliseconds = divmod(milliseconds, 60_000)
         parts = ((hours, "h"), (minutes, "m"), (milliseconds / 1000, "s"))
         return "".join(f"{count:g}{unit}" for count, unit in parts if count) or "0s"
+
+
+_WORDS = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+def in_words(seconds: float) -> str:
+    """Return how long that is as people say it, in the largest unit of which there are two: 20 days, 90 minutes."""
+    size, word = next(((size, word) for size, word in _WORDS if seconds >= 2 * size), _WORDS[-1])
+    count = int(seconds // size)
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 class DurationField(fields.Field[Duration]):

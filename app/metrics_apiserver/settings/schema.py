@@ -154,7 +154,7 @@ class _BreakerSchema(_Keys):
     failures = fields.Integer(
         strict=True,
         validate=validate.Range(1, 10_000),
-        metadata=_told("So many failures in a row, and it is asked no more.", _BREAKER.failures),
+        metadata=_told("So many failures of a metric in a row, and it is asked for no more.", _BREAKER.failures),
     )
     reset = DurationField(
         least=_SHORTEST, metadata=_told("After this long one read tries again.", Duration(_BREAKER.reset))

@@ -11,6 +11,8 @@ from typing import Protocol
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from metrics_apiserver.model.clock import age_seconds
+
 __all__ = ["Freshness", "Sampled"]
 
 _NAME = "metrics_apiserver_metric_freshness_seconds"
@@ -51,9 +53,10 @@ class Freshness(Collector):
         ages = self._groups[group]
 
         def observe(values: Iterable[Sampled]) -> None:
-            served = now().timestamp()
+            moment = now()
             counts: dict[int, int] = {}
-            total, age, bucket = 0.0, 0.0, 0
+            total, bucket = 0.0, 0
+            age: float | None = None
             last: datetime | None = None
             for value in values:
                 if value.timestamp is None:
@@ -61,8 +64,10 @@ class Freshness(Collector):
                 # Values of one scrape share their time.
                 if value.timestamp is not last:
                     last = value.timestamp
-                    age = served - last.timestamp()
-                    bucket = bisect_left(_BOUNDS, age)
+                    age = age_seconds(last, moment)
+                    bucket = 0 if age is None else bisect_left(_BOUNDS, age)
+                if age is None:
+                    continue
                 counts[bucket] = counts.get(bucket, 0) + 1
                 total += age
             with ages.lock:

@@ -29,6 +29,8 @@ class ProviderLoad(NamedTuple):
     slots_in_use: int
     waiting: int
     breaker: str
+    # Metrics, of a namespace each, for which it is not asked.
+    refused_metrics: int
 
 
 class _Histogram:
@@ -66,10 +68,11 @@ class ProviderFigures:
         with self._lock:
             self.seconds.observe(seconds)
 
-    def served(self, age: float) -> None:
-        """Count an answer; `age` is that of its oldest sample, in seconds."""
-        with self._lock:
-            self.ages.observe(age)
+    def served(self, age: float | None) -> None:
+        """Count an answer; `age` is that of its oldest sample, in seconds, and None is not counted."""
+        if age is not None:
+            with self._lock:
+                self.ages.observe(age)
 
     def hit(self) -> None:
         """Count an answer that came from the cache."""
@@ -197,6 +200,7 @@ def _gauges(loads: Iterable[tuple[str, ProviderLoad]]) -> Iterator[Metric]:
             ("slots_in_use", "Calls of a provider that are under way, late ones too."),
             ("waiting", "Reads that wait for a provider."),
             ("breaker_state", "Whether a provider is asked: 0 yes (closed), 1 for a trial (half-open), 2 no (open)."),
+            ("refused_metrics", "Metrics, of a namespace each, for which a provider is not asked, as they failed."),
         )
     }
     for provider, load in loads:
@@ -204,4 +208,5 @@ def _gauges(loads: Iterable[tuple[str, ProviderLoad]]) -> Iterator[Metric]:
         families["slots_in_use"].add_metric([provider], load.slots_in_use)
         families["waiting"].add_metric([provider], load.waiting)
         families["breaker_state"].add_metric([provider], _BREAKER_STATES[load.breaker])
+        families["refused_metrics"].add_metric([provider], load.refused_metrics)
     yield from families.values()

@@ -28,6 +28,7 @@ from metrics_apiserver.provider import (
     Selector,
     ServiceUnavailableError,
     StatusError,
+    reference_for,
 )
 from metrics_apiserver.provider.http import POD_TOKEN, Credentials, HTTPAnswer, HTTPClient
 from metrics_apiserver_providers.proxy.failures import MissingPathError, refusal
@@ -37,6 +38,7 @@ from metrics_apiserver_providers.proxy.users import ANONYMOUS, LISTER, user_head
 from metrics_apiserver_providers.proxy.wire import (
     CUSTOM_GROUP,
     EXTERNAL_GROUP,
+    Asked,
     WireError,
     read_custom_values,
     read_external_values,
@@ -59,6 +61,7 @@ class ProxyProvider(CustomMetricsProvider, ExternalMetricsProvider):
         super().__init__(context, options)
         self.per_user = options["forward_user"]
         credentials = Credentials() if self.per_user else Credentials(_token_file(options))
+        self._named_itself = credentials.token_file is not None or options["client_cert_file"] is not None
         self._client = HTTPClient.from_options(
             options, logger=context.logger, credentials=credentials, headers=_HEADERS
         )
@@ -119,7 +122,7 @@ class ProxyProvider(CustomMetricsProvider, ExternalMetricsProvider):
         for version in self._listing.versions(EXTERNAL):
             with self._named():
                 target = f"/apis/{EXTERNAL_GROUP}/{version}/{path}{_query({'labelSelector': metric_selector})}"
-                return read_external_values(self._ask(ctx, target), now=self.context.clock.now())
+                return read_external_values(self._ask(ctx, target), now=self.context.clock.now(), metric=info.metric)
         return []
 
     def _read_custom(
@@ -127,24 +130,33 @@ class ProxyProvider(CustomMetricsProvider, ExternalMetricsProvider):
     ) -> list[MetricValue]:
         """Ask in the version that the server has; in each, as long as that is not known. Raises StatusError."""
         problem: StatusError | None = None
+        asked = self._asked(info, name)
         path = _custom_path(info, name) + _query(selectors)
         for version in self._listing.versions(CUSTOM):
             try:
                 with self._named():
                     content = self._ask(ctx, f"/apis/{CUSTOM_GROUP}/{version}/{path}")
-                    values = read_custom_values(content, version=version, now=self.context.clock.now())
+                    values = read_custom_values(content, version=version, now=self.context.clock.now(), asked=asked)
             except NotFoundError as error:
                 # Some servers say this of a version that they do not have, too.
                 problem = error
             except MissingPathError as error:
                 problem = problem if isinstance(problem, NotFoundError) else error
             else:
-                return self._checked(values, info, name)
+                return self._checked(values, asked.described.kind, info, name)
         raise problem or MetricNotFoundError(info.group_resource, info.metric)
 
-    def _checked(self, values: list[MetricValue], info: CustomMetricInfo, asked: NamespacedName) -> list[MetricValue]:
+    def _asked(self, info: CustomMetricInfo, name: NamespacedName) -> Asked:
+        mapping = self.context.mapper.mapping_for(info.group_resource)
+        known = NamespacedName(*("" if part == _ANY else part for part in (name.namespace, name.name)))
+        described = reference_for(self.context.mapper, known, info)
+        kinds = (mapping.kind.lower(), mapping.singular, mapping.resource.resource)
+        return Asked(info.metric, described, kinds)
+
+    def _checked(
+        self, values: list[MetricValue], kind: str, info: CustomMetricInfo, asked: NamespacedName
+    ) -> list[MetricValue]:
         """Leave out values of objects that were not asked for: an autoscaler would take them for its own."""
-        kind = self.context.mapper.mapping_for(info.group_resource).kind
         fitting = []
         for value in values:
             found = value.described_object
@@ -164,7 +176,7 @@ class ProxyProvider(CustomMetricsProvider, ExternalMetricsProvider):
         headers["Audit-ID"] = ctx.audit_id
         answer = self._client.get(target, headers, timeout=ctx.remaining())
         if answer.status != HTTPStatus.OK:
-            raise refusal(self._client.address, answer)
+            raise refusal(self._client.address, answer, named=self._named_itself)
         return answer.body
 
     def _fetch_listing(self, path: str) -> HTTPAnswer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ from metrics_apiserver.provider import (
 __all__ = [
     "CUSTOM_GROUP",
     "EXTERNAL_GROUP",
+    "Asked",
     "WireError",
     "read_custom_names",
     "read_custom_values",
@@ -44,16 +45,29 @@ class WireError(ValueError):
     """The document is not what was asked for; the text says where, and quotes nothing of it."""
 
 
-def read_custom_values(content: bytes, *, version: str, now: datetime) -> list[MetricValue]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a read of a custom metric asked for: what an item does not say is that.
+
+    A name or a namespace of "" is not known before, since many were asked for. `kinds` are the words, in lower case,
+    that name the kind: itself, and the resource in the singular and the plural.
+    """
+
+    metric: str
+    described: ObjectReference
+    kinds: Collection[str]
+
+
+def read_custom_values(content: bytes, *, version: str, now: datetime, asked: Asked) -> list[MetricValue]:
     """Read a MetricValueList. A time of null, which Go writes for none, is taken for `now`."""
     document = _document(content, "MetricValueList", f"{CUSTOM_GROUP}/{version}")
     newest = version == "v1beta2"
 
     def read(item: _Fields) -> MetricValue:
-        name = item.inner("metric").text("name") if newest else item.text("metricName")
+        named = item.inner("metric") if newest else item
         return MetricValue(
-            described_object=_reference(item.inner("describedObject")),
-            metric=MetricIdentifier(name),
+            described_object=_reference(item.inner("describedObject"), asked),
+            metric=MetricIdentifier(named.text("name" if newest else "metricName", asked.metric)),
             timestamp=item.time("timestamp", now),
             value=item.quantity("value"),
             window_seconds=item.seconds("windowSeconds" if newest else "window"),
@@ -62,12 +76,12 @@ def read_custom_values(content: bytes, *, version: str, now: datetime) -> list[M
     return list(_each(document, "items", read))
 
 
-def read_external_values(content: bytes, *, now: datetime) -> list[ExternalMetricValue]:
-    """Read an ExternalMetricValueList; times as in `read_custom_values`."""
+def read_external_values(content: bytes, *, now: datetime, metric: str) -> list[ExternalMetricValue]:
+    """Read an ExternalMetricValueList; times as in `read_custom_values`, and an item without a name is of `metric`."""
 
     def read(item: _Fields) -> ExternalMetricValue:
         return ExternalMetricValue(
-            metric_name=item.text("metricName"),
+            metric_name=item.text("metricName", metric),
             timestamp=item.time("timestamp", now),
             value=item.quantity("value"),
             metric_labels=item.labels("metricLabels"),
@@ -115,21 +129,28 @@ class _Fields:
         return WireError(f"{self.place}{name} is not {expected}")
 
     def inner(self, name: str) -> _Fields:
+        """Return an object; one that is left out says nothing."""
         value = self.value(name)
+        if value is None:
+            value = {}
         if not isinstance(value, dict):
             raise self.wrong(name, "an object")
         return _Fields(value, f"{self.place}{name}.")
 
     def text(self, name: str, default: str | None = None) -> str:
-        value = self.fields.get(name, default)
+        """Return a string, and the default for one that is left out or empty."""
+        value = self.value(name)
+        if default is not None and (value is None or value == ""):
+            return default
         if not isinstance(value, str):
             raise self.wrong(name, "a string")
         return value
 
-    def labels(self, name: str) -> dict[str, str]:
+    def labels(self, name: str) -> dict[str, str] | None:
+        """Return a map of strings; null stays what it is."""
         value = self.value(name)
         if value is None:
-            return {}
+            return None
         if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
             raise self.wrong(name, "a map of strings")
         return value
@@ -167,12 +188,15 @@ class _Fields:
         return value
 
 
-def _reference(fields: _Fields) -> ObjectReference:
+def _reference(fields: _Fields, asked: Asked) -> ObjectReference:
+    described = asked.described
+    kind = fields.text("kind", described.kind)
     return ObjectReference(
-        kind=fields.text("kind"),
-        name=fields.text("name"),
-        api_version=fields.text("apiVersion", ""),
-        namespace=fields.text("namespace", ""),
+        kind=described.kind if kind.lower() in asked.kinds else kind,
+        # Of many objects each has to say its own.
+        name=fields.text("name", described.name or None),
+        api_version=fields.text("apiVersion", described.api_version),
+        namespace=fields.text("namespace", described.namespace),
     )
 
 

@@ -95,7 +95,7 @@ def _place(value: MetricValue | ExternalMetricValue) -> tuple[Hashable, str]:
         described = value.described_object
         place = f"{described.namespace}/{described.name}" if described.namespace else described.name
         return (described.kind, described.namespace, described.name), f"{described.kind} {place}"
-    labels = sorted(value.metric_labels.items())
+    labels = sorted((value.metric_labels or {}).items())
     return tuple(labels), "{" + ",".join(f"{key}={text}" for key, text in labels) + "}"
 
 

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from metrics_apiserver.provider import (
     BadRequestError,
     ExternalMetricInfo,
     GatewayTimeoutError,
+    MetricFailedError,
     MetricNotFoundError,
+    MetricUnavailableError,
     ServiceUnavailableError,
     StatusError,
 )
@@ -52,7 +55,7 @@ def item(**changes: Any) -> dict[str, Any]:
     [
         pytest.param(status(404, "no such queue"), MetricNotFoundError, "no such queue", id="not found, in a Status"),
         pytest.param(status(400, "bad selector"), BadRequestError, "bad selector", id="a bad request, in a Status"),
-        pytest.param(status(404, "a\n b"), MetricNotFoundError, "a b", id="a sentence of several lines"),
+        pytest.param(status(404, "a\n  b"), MetricNotFoundError, "a\n  b", id="a sentence with its spaces"),
         pytest.param(
             reply(404, b"404 page not found"),
             BadGatewayError,
@@ -62,13 +65,13 @@ def item(**changes: Any) -> dict[str, Any]:
         pytest.param(reply(400, {"message": "x"}), BadGatewayError, "OTHER answers 400 Bad Request", id="a bare 400"),
         pytest.param(
             status(401, "who are you"),
-            BadGatewayError,
+            MetricFailedError,
             "OTHER does not know this server: its token, or its client certificate, is refused (401)",
             id="our credentials are refused",
         ),
         pytest.param(
             status(403, "no rights"),
-            BadGatewayError,
+            MetricFailedError,
             "OTHER does not let this server read: give its account a ClusterRole such as"
             " metrics-apiserver:metrics-reader"
             " (get on custom.metrics.k8s.io, list on external.metrics.k8s.io) (403: no rights)",
@@ -76,7 +79,7 @@ def item(**changes: Any) -> dict[str, Any]:
         ),
         pytest.param(
             status(500, "scaler broke"),
-            BadGatewayError,
+            MetricFailedError,
             "OTHER answers 500 Internal Server Error: scaler broke",
             id="its own failure",
         ),
@@ -88,19 +91,19 @@ def item(**changes: Any) -> dict[str, Any]:
         ),
         pytest.param(
             status(503, "starting"),
-            ServiceUnavailableError,
+            MetricUnavailableError,
             "OTHER answers 503 Service Unavailable: starting",
             id="it is not available",
         ),
         pytest.param(
             status(429, "slow down"),
-            ServiceUnavailableError,
+            MetricUnavailableError,
             "OTHER answers 429 Too Many Requests: slow down",
             id="too many requests",
         ),
         pytest.param(
             status(504, "late"),
-            GatewayTimeoutError,
+            MetricFailedError,
             "OTHER answers 504 Gateway Timeout: late",
             id="its own time is over",
         ),
@@ -115,17 +118,46 @@ def item(**changes: Any) -> dict[str, Any]:
     ],
 )
 def test_refusal_becomes_one_sentence(
-    answer: Answer, error: type[StatusError], sentence: str, proxy: ProxyProvider, other: OtherServer
+    answer: Answer,
+    error: type[StatusError],
+    sentence: str,
+    make_proxy: MakeProxy,
+    other: OtherServer,
+    tmp_path: Path,
 ) -> None:
     """What the client did it is told in the other server's words; the rest is named as the provider's."""
     other.answer = answer
+    (tmp_path / "token").write_text("abc", encoding="ascii")
     with pytest.raises(error) as caught:
-        read(proxy)
+        read(make_proxy(tokenFile=str(tmp_path / "token")))
+    # Not one that says more: a bare answer says nothing of the metric.
+    assert isinstance(caught.value, MetricFailedError | MetricUnavailableError) == issubclass(
+        error, MetricFailedError | MetricUnavailableError
+    )
     passed_on = error in (MetricNotFoundError, BadRequestError)
     prefix = "" if passed_on else "provider keda: "
     assert caught.value.message == prefix + sentence.replace("OTHER", "the other server")
     assert caught.value.cause == ("" if passed_on else other.url)
     assert len(other.requests) == 1
+
+
+def test_own_time_of_the_other_server_is_a_timeout(proxy: ProxyProvider, other: OtherServer) -> None:
+    other.answer = status(504, "late")
+    with pytest.raises(StatusError) as caught:
+        read(proxy)
+    assert (caught.value.code, caught.value.reason) == (504, "Timeout")
+
+
+def test_who_showed_nothing_is_told_so_and_not_to_bind_a_role(proxy: ProxyProvider, other: OtherServer) -> None:
+    """For a Kubernetes API server it is `system:anonymous`, and no role should be bound to that."""
+    other.answer = status(403, 'User "system:anonymous" cannot list resource "queue"')
+    with pytest.raises(MetricFailedError) as caught:
+        read(proxy)
+    assert caught.value.message == (
+        "provider keda: the other server was not told who asks, and lets nobody in without that: this server found no"
+        " token (tokenFile) and no client certificate (clientCertFile) to show"
+        ' (403: User "system:anonymous" cannot list resource "queue")'
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,7 +181,7 @@ def test_refusal_becomes_one_sentence(
         ),
         pytest.param({**external_list(), "items": {}}, "items is not a list", id="items that are none"),
         pytest.param({**external_list(), "items": [1]}, "items[0] is not an object", id="an item that is none"),
-        pytest.param(item(metricName=None), "items[0].metricName is not a string", id="no name"),
+        pytest.param(item(metricName=1), "items[0].metricName is not a string", id="a number as a name"),
         pytest.param(item(metricLabels=[]), "items[0].metricLabels is not a map of strings", id="labels in a list"),
         pytest.param(item(metricLabels={"a": 1}), "items[0].metricLabels is not a map of strings", id="a number label"),
         pytest.param(item(timestamp="noon"), "items[0].timestamp is not a time", id="a time that is none"),

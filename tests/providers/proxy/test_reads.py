@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from metrics_apiserver.model import selectors
-from metrics_apiserver.provider import CustomMetricInfo, ExternalMetricInfo, MetricNotFoundError, NamespacedName
+from metrics_apiserver.provider import (
+    BadGatewayError,
+    CustomMetricInfo,
+    ExternalMetricInfo,
+    MetricNotFoundError,
+    NamespacedName,
+    ObjectReference,
+)
 from metrics_apiserver_providers.proxy import ProxyProvider
 from tests.fakes import info
 from tests.providers.proxy.conftest import read_context
@@ -117,9 +124,9 @@ def test_external_metric_comes_as_it_is(
     other.answer = reply(200, external_list(sent, {**sent, "metricLabels": None}), packed=packed)
     found = proxy.get_external_metric(read_context(), namespace, selectors.parse(series), ExternalMetricInfo("queue"))
     assert other.requests[0].target == EXTERNAL + target
-    assert [(value.metric_name, dict(value.metric_labels), str(value.value)) for value in found] == [
+    assert [(value.metric_name, value.metric_labels, str(value.value)) for value in found] == [
         ("s0-queue", {"queue": "orders"}, "1500m"),
-        ("s0-queue", {}, "1500m"),
+        ("s0-queue", None, "1500m"),
     ]
     assert found[0].timestamp == datetime(2026, 11, 21, 12, 0, 0, 500_000, tzinfo=UTC)
     assert found[0].window_seconds == 30
@@ -151,6 +158,57 @@ def test_value_of_another_object_is_left_out(
     except MetricNotFoundError as error:
         assert str(error) == "the server could not find the metric packets-per-second for pods cart-0"  # noqa: PT017
     assert [(str(value.value), value.window_seconds) for value in found] == expected
+
+
+POD = {"kind": "Pod", "namespace": "shop", "name": "cart-0", "apiVersion": "/v1"}
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        pytest.param({**POD, "namespace": None}, id="no namespace"),
+        pytest.param({**POD, "namespace": ""}, id="an empty namespace"),
+        pytest.param({**POD, "kind": ""}, id="no kind"),
+        pytest.param({**POD, "kind": "pods"}, id="the resource instead of its kind"),
+        pytest.param({**POD, "kind": "pod"}, id="the kind in lower case"),
+        pytest.param({**POD, "apiVersion": None}, id="no version"),
+        pytest.param({"name": "cart-0"}, id="a name alone"),
+    ],
+)
+@pytest.mark.parametrize("version", ["v1beta2", "v1beta1"])
+def test_what_an_item_does_not_say_is_what_was_asked_for(
+    described: dict[str, Any], version: str, proxy: ProxyProvider, other: OtherServer
+) -> None:
+    """By name, where even the name and the metric need not be said, and by selector."""
+    missing = reply(404, b"404 page not found")
+
+    def answering(*items: dict[str, Any]) -> Any:
+        found = reply(200, custom_list(*items, version=version))
+        return lambda to, request: (found if f"/{version}/" in request.target else missing)(to, request)
+
+    other.answer = answering({"describedObject": described, "timestamp": None, "value": "10"})
+    by_selector = proxy.get_metric_by_selector(read_context(), "shop", EVERYTHING, PACKETS, EVERYTHING)
+    other.answer = answering({"describedObject": {**described, "name": None}, "value": "10"})
+    by_name = proxy.get_metric_by_name(read_context(), NamespacedName("shop", "cart-0"), PACKETS, EVERYTHING)
+    other.answer = answering({"value": "10"})
+    nothing_said = proxy.get_metric_by_name(read_context(), NamespacedName("shop", "cart-0"), PACKETS, EVERYTHING)
+    for value in (*by_selector, by_name, nothing_said):
+        assert value.described_object == ObjectReference("Pod", "cart-0", "/v1", "shop")
+        assert value.metric.name == "packets-per-second"
+
+
+def test_item_of_many_has_to_say_whose_it_is(proxy: ProxyProvider, other: OtherServer) -> None:
+    other.answer = reply(200, custom_list({"describedObject": {"kind": "Pod"}, "value": "10"}))
+    with pytest.raises(BadGatewayError, match=r"items\[0\]\.describedObject\.name is not a string"):
+        proxy.get_metric_by_selector(read_context(), "shop", EVERYTHING, PACKETS, EVERYTHING)
+
+
+def test_external_value_without_a_name_is_of_the_metric_that_was_asked_for(
+    proxy: ProxyProvider, other: OtherServer
+) -> None:
+    other.answer = reply(200, external_list({"value": "1"}))
+    (value,) = proxy.get_external_metric(read_context(), "shop", EVERYTHING, ExternalMetricInfo("queue"))
+    assert (value.metric_name, value.metric_labels) == ("queue", None)
 
 
 def test_root_scope_gives_objects_of_every_namespace(proxy: ProxyProvider, other: OtherServer) -> None:

@@ -20,7 +20,7 @@ from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 from urllib3.util import parse_url
 
 from metrics_apiserver.bounded_http import AnswerTooLargeError, BoundedConnection, BoundedHTTPSConnection, read_body
-from metrics_apiserver.errors import BadGatewayError, GatewayTimeoutError, ServiceUnavailableError
+from metrics_apiserver.errors import BackendUnavailableError, BadGatewayError, GatewayTimeoutError
 from metrics_apiserver.provider.http.credentials import Credentials, TLSFiles
 
 __all__ = ["HTTPAnswer", "HTTPClient"]
@@ -176,8 +176,8 @@ class HTTPClient:
 
         A request that met a kept connection which the server had closed is sent once more: send none whose effect
         must not happen twice. Redirects are answers, since following one would carry the credentials elsewhere.
-        Raises ServiceUnavailableError where there is no connection or no credential, GatewayTimeoutError, or
-        BadGatewayError.
+        Raises BackendUnavailableError where there is no connection, ServiceUnavailableError where there is no
+        credential, GatewayTimeoutError, or BadGatewayError.
         """
         deadline = time.monotonic() + timeout
         headers = self._with_own(headers)
@@ -192,10 +192,10 @@ class HTTPClient:
                 self.close()
                 return self._request(method, target, headers, body, deadline)
         except (NewConnectionError, SSLError) as error:
-            raise ServiceUnavailableError(f"{what} cannot be reached", cause=self._caused(_cause(error))) from error
+            raise BackendUnavailableError(f"{what} cannot be reached", cause=self._caused(_cause(error))) from error
         except ConnectTimeoutError as error:
             cause = self._caused("no connection in time")
-            raise ServiceUnavailableError(f"{what} cannot be reached", cause=cause) from error
+            raise BackendUnavailableError(f"{what} cannot be reached", cause=cause) from error
         except (HTTPTimeoutError, TimeoutError) as error:
             raise GatewayTimeoutError(f"{what} did not answer in time", cause=self.address) from error
         except (HTTPError, OSError) as error:

@@ -173,10 +173,10 @@ class ExternalMetricsConformance(ProviderConformance):
             autoscaler.external_metric(self.external_metric.namespace, self.external_metric.metric)
 
 
-def _label_set(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
-    return frozenset(labels.items())
+def _label_set(labels: Mapping[str, str] | None) -> frozenset[tuple[str, str]]:
+    return frozenset((labels or {}).items())
 
 
 def _told_apart(answer: Any) -> list[tuple[str, str]]:
     values = answers.listed(answer, ExternalMetricValue)
-    return sorted((str(sorted(value.metric_labels.items())), str(value.value)) for value in values)
+    return sorted((str(sorted((value.metric_labels or {}).items())), str(value.value)) for value in values)
