@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from metrics_apiserver.adapter import Adapter
+from tests.controlplane.ports import free_ports
 from tests.live.server import LiveServer
 from tests.packaging.pages import blocks
 
@@ -36,9 +37,9 @@ adapter = Adapter("both")
 
 def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *arguments]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=60, env={"PATH": "/usr/bin:/bin"}
-    )
+    # Of its own: whatever serves on this machine already is in nobody's way.
+    environ = {"PATH": "/usr/bin:/bin", "METRICS_APISERVER_SECURE_PORT": str(free_ports(1)[0])}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, env=environ)
 
 
 def program(folder: Path, text: str) -> tuple[str, ...]:

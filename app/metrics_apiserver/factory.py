@@ -41,10 +41,14 @@ def create_app(
     clock: Clock | None = None,
     cluster: Cluster | StandaloneCluster | None = None,
     keep: Callable[[bytes], None] = lambda _content: None,
+    restarting: bool = False,
+    some: bool = False,
 ) -> MetricsServer:
     """Build the server of these settings, on their cluster unless another is given.
 
-    `keep` gets what the file of --config holds each time it is in use.
+    `keep` gets what the file of --config holds each time it is in use. `restarting`: it takes the place of one that
+    has served, so that a provider that does not start is away, and the rest serves. With `some` that is so for one,
+    too, that cannot be built.
 
     Raises ProviderError, or ValueError with a sentence for a bad cluster.
     """
@@ -52,9 +56,9 @@ def create_app(
     following = Following(clock.monotonic, logger)
     cluster = cluster or _cluster(settings.cluster, following)
     delegation = None if settings.cluster.standalone else _delegation(settings, clock, following)
-    make_context = partial(_provider_context, cluster=cluster, clock=clock)
+    make_context = partial(_provider_context, cluster=cluster, clock=clock, restarting=restarting)
     # The last that can fail for a reason of the configuration; what they began is undone if anything does after them.
-    providers = registry.build(settings.providers, make_context)
+    providers = registry.build(settings.providers, make_context, some=some)
     try:
         server = _server(
             settings,
@@ -65,11 +69,14 @@ def create_app(
             following=following,
             clock=clock,
             keep=keep,
+            restarting=restarting,
         )
     except BaseException:
         registry.discard(providers)
         raise
     for configured in providers:
+        if configured.away:
+            continue
         logger.info(
             "provider %s: %s of %s %s", configured.name, configured.kind, configured.distribution, configured.version
         )
@@ -86,11 +93,14 @@ def _server(
     following: Following,
     clock: Clock,
     keep: Callable[[bytes], None],
+    restarting: bool,
 ) -> MetricsServer:
     """Put the server together; nothing is started."""
     telemetry = Telemetry(CollectorRegistry(), api_versions=[(row.group, row.version) for row in API_VERSIONS])
     telemetry.registry.register(FollowedMetrics(following.ages))
-    running = _running(settings, providers, make_context, cluster=cluster, telemetry=telemetry, clock=clock)
+    running = _running(
+        settings, providers, make_context, cluster=cluster, telemetry=telemetry, clock=clock, restarting=restarting
+    )
     configuration = ConfigurationFile(
         settings, running.replace, telemetry=telemetry, clock=clock, logger=logger, following=following, keep=keep
     )
@@ -114,6 +124,7 @@ def _running(
     cluster: Cluster | StandaloneCluster,
     telemetry: Telemetry,
     clock: Clock,
+    restarting: bool,
 ) -> RunningProviders:
     """Make what asks the providers: their instances, the router and discovery."""
     waiting, seconds = provider_room(), settings.serving.request_timeout
@@ -134,13 +145,16 @@ def _running(
         discovery=discovery,
         telemetry=telemetry,
         clock=clock,
-        build=partial(registry.build_one, make_context=make_context),
+        build=partial(registry.build_one, make_context=partial(_provider_context, cluster=cluster, clock=clock)),
+        leave_away=(lambda each, why: registry.leave_away(each, make_context, why)) if restarting else None,
         waiting=waiting,
         seconds=seconds,
     )
 
 
-def _provider_context(name: str, *, cluster: Cluster | StandaloneCluster, clock: Clock) -> ProviderContext:
+def _provider_context(
+    name: str, *, cluster: Cluster | StandaloneCluster, clock: Clock, restarting: bool = False
+) -> ProviderContext:
     return ProviderContext(
         name=name,
         mapper=cluster.mapper,
@@ -149,6 +163,7 @@ def _provider_context(name: str, *, cluster: Cluster | StandaloneCluster, clock:
         logger=logger.getChild(f"providers.{name}"),
         # Its own: the next instance of its kind, or its successor after a reload, counts the same.
         metrics_registry=CollectorRegistry(),
+        restarting=restarting,
     )
 
 

@@ -17,9 +17,17 @@ from typing import Any
 from marshmallow import Schema, ValidationError
 from prometheus_client import CollectorRegistry
 
+from metrics_apiserver.away import AwayProvider
 from metrics_apiserver.concurrency import within
 from metrics_apiserver.errors import described
-from metrics_apiserver.provider import CustomMetricsProvider, ExternalMetricsProvider, Provider, ProviderContext, kinds
+from metrics_apiserver.provider import (
+    CustomMetricsProvider,
+    ExternalMetricsProvider,
+    Options,
+    Provider,
+    ProviderContext,
+    kinds,
+)
 from metrics_apiserver.settings import Place, Problem, ProviderSettings, flatten_messages, located_messages
 
 __all__ = [
@@ -31,6 +39,7 @@ __all__ = [
     "build_one",
     "check",
     "discard",
+    "leave_away",
     "offer",
     "withdraw",
 ]
@@ -71,6 +80,8 @@ class ConfiguredProvider:
     settings: ProviderSettings
     # What it counts itself.
     metrics: CollectorRegistry
+    # Why it could not begin; "" for one that serves.
+    away: str = ""
 
     @property
     def shipped(self) -> bool:
@@ -127,16 +138,25 @@ def check(providers: Sequence[ProviderSettings]) -> list[Problem]:
 
 
 def build(
-    providers: Sequence[ProviderSettings], make_context: Callable[[str], ProviderContext]
+    providers: Sequence[ProviderSettings],
+    make_context: Callable[[str], ProviderContext],
+    *,
+    some: bool = False,
 ) -> list[ConfiguredProvider]:
     """Build every configured provider, in order; `make_context` makes the context of an instance name.
 
-    Raises ProviderError for the first that cannot be built; those before it are stopped again.
+    Raises ProviderError for the first that cannot be built; those before it are stopped again. With `some` it is away
+    instead, and the others are built.
     """
     built: list[ConfiguredProvider] = []
     try:
         for settings in providers:
-            built.append(build_one(settings, make_context))
+            try:
+                built.append(build_one(settings, make_context))
+            except ProviderError as error:
+                if not some:
+                    raise
+                built.append(leave_away(settings, make_context, str(error)))
     except BaseException:
         discard(built)
         raise
@@ -154,11 +174,23 @@ def discard(providers: Sequence[ConfiguredProvider]) -> None:
             logger.warning("provider %s has not stopped in time: it is left behind", configured.name)
 
 
+def leave_away(
+    settings: ProviderSettings, make_context: Callable[[str], ProviderContext], reason: str
+) -> ConfiguredProvider:
+    """Return what stands in the place of a provider that cannot begin; it is logged."""
+    logger.error("provider %s is away, and the others serve: %s", settings.name, reason)
+    context = make_context(settings.name)
+    provider = AwayProvider(context, reason)
+    return ConfiguredProvider(
+        settings.name, settings.kind, "", "", provider, settings, context.metrics_registry, away=reason
+    )
+
+
 def build_one(settings: ProviderSettings, make_context: Callable[[str], ProviderContext]) -> ConfiguredProvider:
     """Build a configured provider. Raises ProviderError."""
-    source, make, options = _maker_and_options(settings, kinds.installed())
-    place = _place(settings, source)
     context = make_context(settings.name)
+    source, make, options = _maker_and_options(settings, kinds.installed(), restarting=context.restarting)
+    place = _place(settings, source)
     try:
         provider = make(context, options)
     # SystemExit too: it is a failure of this one, and would end whoever builds without a sentence.
@@ -179,17 +211,17 @@ def build_one(settings: ProviderSettings, make_context: Callable[[str], Provider
 
 
 def _maker_and_options(
-    settings: ProviderSettings, installed: Sequence[EntryPoint]
+    settings: ProviderSettings, installed: Sequence[EntryPoint], *, restarting: bool = False
 ) -> tuple[EntryPoint | OfferedProvider, Callable[[ProviderContext, Mapping[str, Any]], Provider], Mapping[str, Any]]:
     source = _find(settings, installed)
     place = _place(settings, source)
     if isinstance(source, OfferedProvider):
-        return source, source.make, _load_options(place, source.options, settings.options)
+        return source, source.make, _load_options(place, source.options, settings.options, restarting=restarting)
     try:
         provider_class = kinds.load_class(source)
     except kinds.KindError as error:
         raise ProviderError(f"{place} {error}") from error
-    return source, provider_class, _load_options(place, provider_class.Options, settings.options)
+    return source, provider_class, _load_options(place, provider_class.Options, settings.options, restarting=restarting)
 
 
 def _find(settings: ProviderSettings, installed: Sequence[EntryPoint]) -> EntryPoint | OfferedProvider:
@@ -206,9 +238,14 @@ def _find(settings: ProviderSettings, installed: Sequence[EntryPoint]) -> EntryP
     return found
 
 
-def _load_options(place: str, schema: type[Schema], options: Mapping[str, Any]) -> Mapping[str, Any]:
+def _load_options(
+    place: str, schema: type[Schema], options: Mapping[str, Any], *, restarting: bool
+) -> Mapping[str, Any]:
+    loading = schema()
+    if isinstance(loading, Options):
+        loading.restarting = restarting
     try:
-        loaded: Mapping[str, Any] = schema().load(options)
+        loaded: Mapping[str, Any] = loading.load(options)
     except ValidationError as error:
         raise OptionsError(place, error.messages) from error
     return loaded

@@ -50,6 +50,7 @@ def add_routes(server: MetricsServer, telemetry: Telemetry, clock: Clock) -> Non
         "rest-mapping": server.cluster.check,
         "shutdown": server.shutdown_check,
         "followed": partial(_followed, server.following),
+        "providers": partial(_providers_check, server),
     }
     if server.configuration.path:
         ready["configuration"] = partial(_configuration_check, server.configuration)
@@ -76,6 +77,12 @@ def _followed(following: Following) -> Passing | None:
     """Say what is stale; that is never a failure: a hiccup of the cluster must not take all replicas out."""
     remark = following.remark()
     return None if remark is None else Passing(remark, remark="stale")
+
+
+def _providers_check(server: MetricsServer) -> Passing | None:
+    """Say which are away; the others serve."""
+    away = [f"{each.name} is away: {each.away}" for each in server.providers if each.away]
+    return Passing("; ".join(away), remark="away") if away else None
 
 
 def _configuration_check(configuration: ConfigurationFile) -> Passing:

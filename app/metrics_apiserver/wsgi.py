@@ -4,12 +4,23 @@ import os
 import sys
 from functools import partial
 
-from metrics_apiserver.configuration import begin, keep
+from metrics_apiserver.configuration import begin, keep, remembered
 from metrics_apiserver.factory import create_app
 from metrics_apiserver.registry import ProviderError
 
-# gunicorn's own code for a worker that cannot boot: the master gives up at once instead of trying again for ever.
+# gunicorn's own code for a worker that cannot boot: the master gives up at once instead of trying again for ever. Not
+# once it has served: `serving.worker` leaves with another code then.
 _WORKER_BOOT_ERROR = 3
+
+# gunicorn alone would serve plain HTTP, and start nothing of what runs in the background. Another server may load this
+# module as it likes.
+if "gunicorn.arbiter" in sys.modules and not remembered():
+    sys.stderr.write(
+        "metrics-apiserver: gunicorn runs without this server's configuration, and would serve plain HTTP: use"
+        " `metrics-apiserver serve`, or `gunicorn metrics_apiserver.wsgi:app -c"
+        " python:metrics_apiserver.serving.config`\n"
+    )
+    sys.exit(_WORKER_BOOT_ERROR)
 
 try:
     app = begin(os.environ, partial(create_app, keep=keep))

@@ -30,9 +30,11 @@ def _path(tmp_path: Path) -> Iterator[Path]:
     last_good._last_good.clear()
 
 
-def make(settings: Settings) -> str:
+def make(settings: Settings, *, restarting: bool = False, some: bool = False) -> str:
     """Make the application, which is its provider's name here."""
     (provider,) = settings.providers
+    if some and (provider.name == "unbuildable" or provider.kind == "nowhere"):
+        return f"without {provider.name}"
     if provider.name == "unbuildable":
         raise ProviderError("provider unbuildable could not be started")
     return provider.name
@@ -50,18 +52,39 @@ def make(settings: Settings) -> str:
         pytest.param(LATER, UNBUILDABLE, "later", "what was taken over last", id="its provider cannot be built"),
         pytest.param(LATER, b"", "later", "what was taken over last", id="the file is empty"),
         pytest.param(LATER, None, "later", "what was taken over last", id="there is no file"),
-        pytest.param(None, WRONG, "start", "that of the start", id="wrong, and nothing was taken over"),
-        pytest.param(None, None, "start", "that of the start", id="no file, and nothing was taken over"),
+        pytest.param(None, WRONG, "start", "that of the start", id="wrong, and nobody has served"),
+        pytest.param(None, None, "start", "that of the start", id="no file, and nobody has served"),
         pytest.param(START, WRONG, "start", "what was taken over last", id="that of the start is in use again"),
-        pytest.param(UNBUILDABLE, WRONG, "start", "that of the start", id="what was taken over cannot be built by now"),
-        pytest.param(WRONG, WRONG, "start", "that of the start", id="what was taken over is wrong by now"),
+        pytest.param(
+            UNBUILDABLE,
+            START,
+            "start",
+            "",
+            id="what was taken over cannot be built by now, and the file is that of the start again",
+        ),
+        pytest.param(
+            UNBUILDABLE,
+            WRONG,
+            "without unbuildable",
+            "what was taken over last",
+            id="what was taken over cannot be built by now: without that provider",
+        ),
+        pytest.param(
+            WRONG,
+            NOW + b"nonsense: 1",
+            "without wrong",
+            "what was taken over last",
+            id="a kind is not installed any more",
+        ),
     ],
 )
 def test_worker_begins_with_the_best_there_is(
     path: Path, caplog: pytest.LogCaptureFixture, kept: bytes | None, now: bytes | None, expected: str, said: str
 ) -> None:
     if kept is not None:
+        # As a worker does.
         configuration.keep(kept)
+        configuration.served()
     if now is None:
         path.unlink()
     else:
@@ -75,7 +98,7 @@ def test_settings_of_the_start_are_not_read_again(path: Path, monkeypatch: pytes
     """The master has checked them."""
     monkeypatch.setattr(last_good, "load", None)
     made: list[Settings] = []
-    configuration.begin({}, made.append)
+    configuration.begin({}, lambda settings, **_: made.append(settings))
     assert made == [last_good._last_good[0].start]
 
 
@@ -83,15 +106,30 @@ def test_what_cannot_be_built_at_all_is_raised(path: Path) -> None:
     """Of what the file holds: it is what somebody has just written."""
     path.write_bytes(UNBUILDABLE)
 
-    def fail(settings: Settings) -> None:
+    def fail(settings: Settings, **_: bool) -> None:
         raise ProviderError(settings.providers[0].name)
 
     with pytest.raises(ProviderError, match="unbuildable"):
         configuration.begin({}, fail)
 
 
+def test_worker_after_the_first_is_told_that_it_takes_a_place(path: Path) -> None:
+    told: list[tuple[bool, bool]] = []
+
+    def fail(_: Settings, *, restarting: bool, some: bool) -> None:
+        told.append((restarting, some))
+        raise ProviderError("no")
+
+    for _ in range(2):
+        with pytest.raises(ProviderError):
+            configuration.begin({}, fail)
+        assert not configuration.has_served() or told[1:] == [(True, False), (True, True)]
+        configuration.served()
+    assert told == [(False, False), (True, False), (True, True)]
+
+
 def test_without_a_file_there_is_one_candidate() -> None:
-    assert [called for called, _ in LastGood(settings_from({})).candidates()] == [""]
+    assert [each.called for each in LastGood(settings_from({})).candidates()] == [""]
 
 
 def test_another_server_than_gunicorn_reads_the_settings_itself() -> None:
@@ -114,9 +152,9 @@ def test_child_leaves_what_its_parent_reads(path: Path) -> None:
 @pytest.mark.parametrize(
     "spoil",
     [
-        pytest.param(lambda memory: memory.__setitem__(slice(45, 50), b"xxxxx"), id="half of another content"),
-        pytest.param(lambda memory: memory.__setitem__(slice(0, 8), b"\xff" * 8), id="a length that is none"),
-        pytest.param(lambda memory: memory.__setitem__(slice(0, 40), b"\0" * 40), id="nothing yet"),
+        pytest.param(lambda memory: memory.__setitem__(slice(50, 55), b"xxxxx"), id="half of another content"),
+        pytest.param(lambda memory: memory.__setitem__(slice(1, 9), b"\xff" * 8), id="a length that is none"),
+        pytest.param(lambda memory: memory.__setitem__(slice(0, 41), b"\0" * 41), id="nothing yet"),
     ],
 )
 def test_half_a_write_is_nothing(path: Path, spoil: Callable[[object], None]) -> None:

@@ -172,3 +172,44 @@ def test_a_cluster_that_is_gone_without_a_word_is_noticed(client: ClusterClient,
     assert options == {"SO_KEEPALIVE": 1, "TCP_NODELAY": 1, "TCP_KEEPIDLE": 30}
     assert left is not None
     assert 30 < left <= 60
+
+
+@pytest.mark.parametrize(
+    ("url", "used"),
+    [
+        pytest.param("proxy.example:3128", "http://proxy.example:3128", id="without a scheme: HTTP, as for Go"),
+        pytest.param("http://proxy.example:3128", "http://proxy.example:3128", id="HTTP"),
+        pytest.param("https://proxy.example", "https://proxy.example", id="HTTPS"),
+        pytest.param("10.0.0.1:3128", "http://10.0.0.1:3128", id="an address"),
+        pytest.param("user:secret@proxy.example:3128", "http://user:secret@proxy.example:3128", id="with a password"),
+    ],
+)
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_proxy_of_the_environment_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, url: str, used: str
+) -> None:
+    monkeypatch.setenv(variable, url)
+    client = load_client(str(_kubeconfig(tmp_path)))
+    assert client.configuration.proxy == used
+    client.close()
+
+
+@pytest.mark.parametrize("url", ["ftp://secret@proxy.example", "gopher://secret:1"])
+def test_proxy_that_cannot_be_used_names_the_variable_and_no_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", url)
+    with pytest.raises(ClusterConfigError, match="the proxy of HTTPS_PROXY") as caught:
+        load_client(str(_kubeconfig(tmp_path)))
+    assert "secret" not in str(caught.value)
+
+
+def _kubeconfig(folder: Path) -> Path:
+    path = folder / "kubeconfig"
+    path.write_text(
+        "clusters: [{name: c, cluster: {server: 'https://cluster.example'}}]\n"
+        "contexts: [{name: c, context: {cluster: c}}]\n"
+        "current-context: c\n",
+        encoding="utf-8",
+    )
+    return path

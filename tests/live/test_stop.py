@@ -153,7 +153,7 @@ def test_call_that_hangs_in_its_own_slot_is_not_even_noticed(start: Callable[...
     server = start(TEST_OWN_THREADS="1")
     hung = server.ask("GET", f"{API}/hung", {})
     assert (hung.status, hung.json["reason"]) == (504, "Timeout")
-    assert hung.json["message"] == "provider slow has not answered within 1.5 s"
+    assert hung.json["message"] == "provider slow has not answered within 1.5 s for hung in the namespace default"
     begin = terminate(server)
     assert server.process.wait(10) == 0
     assert time.monotonic() - begin < 8

@@ -339,7 +339,17 @@ def test_value_without_a_base() -> None:
     [
         pytest.param(lambda: Value(True), TypeError, "True is not a number, but a truth: write 1 or 0", id="a bool"),
         pytest.param(lambda: Value([1]), TypeError, r"\[1\] is not a number: give an int", id="a list"),
-        pytest.param(lambda: Value("many"), ValueError, "quantities must match", id="a text that is none"),
+        pytest.param(
+            lambda: Value("many"),
+            ValueError,
+            "the text 'many' is not a quantity such as 12, 1.5 or 250m$",
+            id="a text that is none",
+        ),
+        pytest.param(
+            lambda: Value("42\n"), ValueError, "it has white space around it", id="a line's end after the number"
+        ),
+        pytest.param(lambda: Value().add_selector("a", "b", " 1.5 "), ValueError, "white space", id="spaces around it"),
+        pytest.param(lambda: Value(" "), ValueError, "is not a quantity such as 12, 1.5 or 250m$", id="a space alone"),
         pytest.param(
             lambda: Value(timestamp=datetime(2026, 1, 1)),  # noqa: DTZ001 - what is tested
             ValueError,
@@ -347,15 +357,9 @@ def test_value_without_a_base() -> None:
             id="a time without its zone",
         ),
         pytest.param(lambda: Value().add_labels({}, 1), ValueError, "a label set needs a label", id="no label"),
-        pytest.param(
-            lambda: Value().add_selector("queue", "orders/eu", 1),
-            ValueError,
-            "the value 'orders/eu' of the label queue cannot be one of Kubernetes",
-            id="a value that no label can have",
-        ),
-        pytest.param(
-            lambda: Value().add_selector("-", "x", 1), ValueError, "the label '-' cannot be a label", id="a wrong key"
-        ),
+        pytest.param(lambda: Value().add_selector("", "x", 1), ValueError, "has no key", id="no key"),
+        pytest.param(lambda: Value().add_selector("a", "\udc80", 1), ValueError, "UTF-8", id="half a character"),
+        pytest.param(lambda: Value().add_selector("a", "x" * 4096, 1), ValueError, "4096 bytes", id="a long value"),
         pytest.param(
             lambda: Value().add_selector("shard", 3, 1),  # type: ignore[arg-type]
             TypeError,
@@ -373,6 +377,24 @@ def test_value_without_a_base() -> None:
 def test_value_refuses_what_is_wrong(make: Callable[[], Value], kind: type[Exception], sentence: str) -> None:
     with pytest.raises(kind, match=sentence):
         make()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        pytest.param("queue", "orders", "", id="a label"),
+        pytest.param("path", "/api/v1", "the value '/api/v1' of the label path cannot be one", id="a path as a value"),
+        pytest.param("queue", "x" * 64, "must be no more than 63 bytes", id="a long value"),
+        pytest.param("queue", "größe", "of the label queue cannot be one of Kubernetes", id="another alphabet"),
+        pytest.param("a", "b=c", "of the label a cannot be one of Kubernetes", id="an equals sign in a value"),
+        pytest.param("-", "x", "the label '-' cannot be a label", id="a key that no label can have"),
+    ],
+)
+def test_series_that_no_selector_can_name_is_there_and_says_why(key: str, value: str, sentence: str) -> None:
+    made = Value().add_selector("fine", "yes", 1).add_selector(key, value, 2)
+    assert [str(number) for _, number in made.series] == ["1", "2"]
+    assert sentence in made.unselectable
+    assert bool(made.unselectable) == bool(sentence)
 
 
 def test_value_carries_its_time() -> None:
@@ -407,8 +429,7 @@ def test_any_text_is_a_label_set_or_refused(text: str) -> None:
         pytest.param("queue", "'queue' is not a label set: write \"key=value,key2=value2\"", id="no equals sign"),
         pytest.param("a=1,", "is not a label set", id="a comma at the end"),
         pytest.param("a=1,a=2", "has the label a twice", id="a label twice"),
-        pytest.param("=x", "the label '' cannot be a label of Kubernetes", id="no key"),
-        pytest.param("a==b", "the value '=b' of the label a", id="two equals signs"),
+        pytest.param("=x", "is not a label set", id="no key"),
     ],
 )
 def test_wrong_label_set_is_refused(text: str, sentence: str) -> None:

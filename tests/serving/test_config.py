@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import signal
@@ -17,7 +18,7 @@ from metrics_apiserver.embedded import curl_lines
 from metrics_apiserver.serving.hooks import bind
 from metrics_apiserver.serving.log import level_name
 from metrics_apiserver.settings import ServingSettings
-from tests.serving.conftest import APPLICATION, PROJECT, Server, headers, read_all, read_response, wait_for
+from tests.serving.conftest import APPLICATION, PROJECT, Server, free_port, headers, read_all, read_response, wait_for
 
 HELD = b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n"
 GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -179,6 +180,52 @@ class TestStop:
         wait_for(lambda: "there is one worker only" in server.logged(), "the refusal")
         assert server.stop() == 0
         assert server.notes().count("start") == 1
+
+
+class TestOtherGunicorns:
+    """What gunicorn's own command line can ask for, and this server cannot give."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            pytest.param(["metrics_apiserver.wsgi:app"], "without this server's configuration", id="no configuration"),
+            pytest.param(
+                ["-k", "gthread", "metrics_apiserver.wsgi:app"],
+                "without this server's configuration",
+                id="no configuration, and another worker",
+            ),
+            *(
+                pytest.param(
+                    ["-c", "python:metrics_apiserver.serving.config", "-k", kind, "metrics_apiserver.wsgi:app"],
+                    ": this server has a worker of its own, and serves with no other",
+                    id=f"our configuration with the worker {kind}",
+                )
+                for kind in ("gthread", "sync")
+            ),
+        ],
+    )
+    def test_start_is_refused(self, tmp_path: Path, arguments: list[str], sentence: str) -> None:
+        port = free_port()
+        environ = {"METRICS_APISERVER_SECURE_PORT": str(port), "METRICS_APISERVER_CERT_DIR": str(tmp_path / "c")}
+        address = [] if "-c" in arguments else ["-b", f"127.0.0.1:{port}"]
+        done = subprocess.run(
+            [sys.executable, "-m", "gunicorn", *address, *arguments],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], **environ},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode in (1, 3)
+        assert done.stderr.count(sentence) == 1
+        assert "Traceback" not in done.stderr
+
+    def test_other_servers_load_the_application(self, tmp_path: Path) -> None:
+        """The check is of gunicorn alone: a test, or another WSGI server, has its own TLS."""
+        code = "from metrics_apiserver.wsgi import app\nassert app.test_client().get('/livez').status_code == 200\n"
+        done = _python(code, {"METRICS_APISERVER_CERT_DIR": str(tmp_path)})
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import json
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from inspect import signature
 from uuid import UUID
 
@@ -250,7 +251,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize(
         "noise",
-        [pytest.param(GET, id="plain HTTP"), pytest.param(b"\x00\xff" * 500, id="noise"), pytest.param(b"", id="none")],
+        [pytest.param(b"\x00\xff" * 500, id="noise"), pytest.param(b"", id="none")],
     )
     def test_what_is_not_tls_gets_nothing_in_plain_text(self, server: Server, noise: bytes) -> None:
         before = server.logged()
@@ -439,3 +440,39 @@ def _read_to_end(client: Client) -> None:
         read_all(client)
     except (ConnectionResetError, ssl.SSLError):
         return
+
+
+PLAIN = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "answer"),
+    [
+        pytest.param(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", PLAIN, id="GET"),
+        pytest.param(b"HEAD / HTTP/1.1\r\n\r\n", PLAIN, id="HEAD"),
+        pytest.param(b"POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000, PLAIN, id="POST"),
+        pytest.param(b"PUT /a HTTP/1.1\r\n\r\n", PLAIN, id="PUT"),
+        pytest.param(b"OPTIONS * HTTP/1.1\r\n\r\n", PLAIN, id="OPTIONS"),
+        pytest.param(b"GET /", PLAIN, id="five bytes are enough"),
+        pytest.param(b"GET x HTTP/1.1\r\n\r\n", b"", id="what is not a request"),
+        pytest.param(b"SSH-2.0-OpenSSH\r\n", b"", id="another protocol"),
+    ],
+)
+def test_plain_http_is_told_that_this_is_https(server: Server, request_bytes: bytes, answer: bytes) -> None:
+    """As Go's servers say it; however it is cut, and nobody else is."""
+    for parts in ((request_bytes,), (request_bytes[:2], request_bytes[2:])):
+        with server.plain() as client:
+            for part in parts:
+                client.sendall(part)
+            client.shutdown(socket.SHUT_WR)
+            assert read_all(client) == answer
+
+
+def test_plain_http_is_logged_once_a_minute(start: Callable[..., Server]) -> None:
+    server = start().wait_until_ready()
+    for _ in range(5):
+        with server.plain() as client:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert read_all(client) == PLAIN
+    assert server.request("/hello").endswith(b"hello")
+    assert server.logged().count("speaks plain HTTP to this port, which serves HTTPS") == 1

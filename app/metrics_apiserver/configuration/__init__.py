@@ -4,7 +4,18 @@ Precedence: flag, `METRICS_APISERVER_*`, file (`--config`), default. `metrics-ap
 environment variables, so that `gunicorn wsgi:app` and the command read the same settings by the same code.
 """
 
-from metrics_apiserver.configuration.last_good import begin, keep, remember
+from metrics_apiserver.configuration.last_good import begin, has_served, keep, remember, remembered, served
 from metrics_apiserver.configuration.reading import load, located, read, settings_from
 
-__all__ = ["begin", "keep", "load", "located", "read", "remember", "settings_from"]
+__all__ = [
+    "begin",
+    "has_served",
+    "keep",
+    "load",
+    "located",
+    "read",
+    "remember",
+    "remembered",
+    "served",
+    "settings_from",
+]

@@ -95,7 +95,9 @@ class Discovery:
     def start(self) -> None:
         """Start the listing, and give it a moment so that the first reader sees more than placeholders."""
         for listing in self._listings:
-            listing.background.start()
+            # One that took the place of another before this is listed already.
+            if not listing.background.alive:
+                listing.background.start()
         for listing in self._listings:
             listing.first.wait(FIRST_LISTING_SECONDS)
 

@@ -16,6 +16,7 @@ from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException
 from kubernetes.config.incluster_config import InClusterConfigLoader
 from kubernetes.config.kube_config import KubeConfigLoader
+from urllib3.exceptions import HTTPError
 
 from metrics_apiserver.settings import SERVICE_ACCOUNT, in_cluster
 
@@ -52,9 +53,23 @@ def load_client(
     configuration.connection_pool_maxsize = _CONNECTIONS
     configuration.retries = False
     configuration.socket_options = _socket_options()
-    client = ApiClient(configuration)
+    configuration.proxy = _proxy(configuration.proxy)
+    try:
+        client = ApiClient(configuration)
+    except (HTTPError, ValueError) as error:
+        # Of the address itself only the variable is told: it may hold a password.
+        raise ClusterConfigError(f"the proxy of HTTPS_PROXY (or ALL_PROXY) cannot be used: {_kind(error)}") from None
     client.user_agent = _user_agent()
     return client
+
+
+def _proxy(url: str | None) -> str | None:
+    """Return the address of a proxy; one without a scheme is HTTP's, as for Go (x/net/http/httpproxy)."""
+    return f"http://{url}" if url and "://" not in url else url
+
+
+def _kind(error: Exception) -> str:
+    return "it is not an address with the scheme http, https or socks5" if isinstance(error, HTTPError) else str(error)
 
 
 def _load_account(account: Path, environ: Mapping[str, str], configuration: Configuration) -> None:

@@ -18,6 +18,7 @@ from metrics_apiserver.errors import (
     ServiceUnavailableError,
     StatusError,
 )
+from metrics_apiserver.logs.seldom import Seldom
 from metrics_apiserver.model.clock import Clock
 from metrics_apiserver.model.metrics import (
     CustomMetricInfo,
@@ -79,6 +80,7 @@ __all__ = [
     "RESTMapping",
     "RequestContext",
     "RequestTooLargeError",
+    "Seldom",
     "Selector",
     "SelectorError",
     "ServiceUnavailableError",

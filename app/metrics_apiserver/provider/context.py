@@ -42,7 +42,11 @@ class ObjectLister(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProviderContext:
-    """What a provider may use as long as it lives; `name` is its name in the configuration."""
+    """What a provider may use as long as it lives; `name` is its name in the configuration.
+
+    `restarting`: the server has served before, and a worker takes the place of another (it died, or SIGHUP). Then
+    something that was right at an earlier start is better than nothing.
+    """
 
     name: str
     mapper: RESTMapper
@@ -50,6 +54,7 @@ class ProviderContext:
     clock: Clock
     logger: logging.Logger
     metrics_registry: CollectorRegistry
+    restarting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

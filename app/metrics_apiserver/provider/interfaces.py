@@ -22,6 +22,9 @@ __all__ = ["CustomMetricsProvider", "ExternalMetricsProvider", "Options", "Provi
 class Options(Schema):
     """The options of a provider: a marshmallow schema; the default one has no option at all."""
 
+    # As `ProviderContext.restarting` says it; what the options name was right at an earlier start.
+    restarting: bool = False
+
 
 class Provider:
     """What both kinds of provider share. Methods are called from several threads at once."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from metrics_apiserver.concurrency import Background, Backoff
 from metrics_apiserver.concurrency.budget import SharedRoom
 from metrics_apiserver.discovery import Discovery, Listed
 from metrics_apiserver.dispatch.instance import Instance
@@ -36,6 +37,8 @@ FIRST_START_SECONDS = 25.0
 MOST_LEFT_BEHIND = 64
 # What else may be there of providers that were stopped, beyond what the server had at its start and its own pools.
 MOST_MORE_THREADS = 256
+# When a provider that is away is tried again.
+_AWAY = Backoff(5.0, 60.0)
 
 logger = logging.getLogger("metrics_apiserver")
 
@@ -53,6 +56,7 @@ class RunningProviders:
         telemetry: Telemetry,
         clock: Clock,
         build: Callable[[ProviderSettings], ConfiguredProvider],
+        leave_away: Callable[[ProviderSettings, str], ConfiguredProvider] | None = None,
         waiting: SharedRoom,
         seconds: float,
         start_seconds: float = START_SECONDS,
@@ -60,7 +64,8 @@ class RunningProviders:
         """Make it, of those that the router and discovery have already.
 
         `waiting` is the room of their instances, `seconds` how long a read may go on with old ones, and `start_seconds`
-        how long a new one may take to start.
+        how long a new one may take to start. `leave_away` makes what stands in the place of one that does not start
+        with the server; None where the server does not begin then.
         """
         self._providers = list(providers)
         self._instances = list(instances)
@@ -69,6 +74,7 @@ class RunningProviders:
         self._telemetry = telemetry
         self._clock = clock
         self._build = build
+        self._leave_away = leave_away
         self._waiting = waiting
         self._seconds = seconds
         self.start_seconds = start_seconds
@@ -86,6 +92,11 @@ class RunningProviders:
         # Held for a moment only: neither a provider's code nor a wait is inside.
         self._lock = threading.Lock()
         self._ended = threading.Event()
+        # Held by whoever replaces providers, as long as that takes: the thread of the file, or that of those away.
+        self._replacing = threading.Lock()
+        self._tries = 0
+        self._background = Background("away-providers", self._try_again, logger=logger)
+        telemetry.away.watch(lambda: [each.name for each in self._providers if each.away])
 
     @property
     def now(self) -> list[ConfiguredProvider]:
@@ -98,21 +109,57 @@ class RunningProviders:
         return self._instances
 
     def start(self) -> None:
-        """Start every provider. Raises ProviderError where one fails to, or hangs; the others are stopped then."""
+        """Start every provider.
+
+        Raises ProviderError where one fails to, or hangs; the others are stopped then. Where the server has served
+        before, it is away instead.
+        """
         deadline = time.monotonic() + FIRST_START_SECONDS
         try:
-            for configured in self._providers:
-                self._start(configured, min(self.start_seconds, deadline - time.monotonic()))
+            providers = [self._start_first(each, deadline) for each in self._providers]
         except ProviderError:
             self._stop_each(reversed(self._providers), FIRST_START_SECONDS / 10)
             raise
+        if providers != self._providers:
+            self._swap(providers)
         self._threads = threading.active_count()
+        if any(each.away for each in providers):
+            self._background.start()
+
+    def _start_first(self, configured: ConfiguredProvider, deadline: float) -> ConfiguredProvider:
+        """Start a provider, and return what serves in its place then."""
+        try:
+            self._start(configured, min(self.start_seconds, deadline - time.monotonic()))
+        except ProviderError as error:
+            if self._leave_away is None:
+                raise
+            self._stop_each([configured], FIRST_START_SECONDS / 10)
+            return self._leave_away(configured.settings, str(error))
+        return configured
+
+    def _try_again(self) -> float | None:
+        """Try those that are away, one after the other; return when to look again, None where all serve."""
+        self._tries += 1
+        if self._tries == 1:
+            # It has just been tried.
+            return _AWAY.seconds(1)
+        for name in [each.name for each in self._providers if each.away]:
+            with self._replacing:
+                wanted = [each.settings for each in self._providers]
+                try:
+                    self._replace(wanted, only=name)
+                except ProviderError as error:
+                    logger.debug("provider %s is away still: %s", name, error)
+                else:
+                    logger.info("provider %s serves again", name)
+        return _AWAY.seconds(self._tries) if any(each.away for each in self._providers) else None
 
     def stop(self, seconds: float) -> None:
         """Stop every provider; one that fails to stop, or hangs, does not keep the others running."""
         with self._lock:
             self._ended.set()
             providers = list(reversed(self._providers))
+        self._background.stop()
         deadline = time.monotonic() + seconds
         for left in self._leaving.stop():
             providers += left.providers
@@ -127,10 +174,14 @@ class RunningProviders:
         provider. Raises ProviderError where one cannot be built or started, or hangs; nothing has changed then, and
         what was built is stopped again.
         """
+        with self._replacing:
+            return self._replace(wanted)
+
+    def _replace(self, wanted: Sequence[ProviderSettings], *, only: str | None = None) -> bool:
         begun: list[ConfiguredProvider] = []
         try:
             self._refuse_too_many()
-            providers = self._begin(wanted, begun)
+            providers = self._begin(wanted, begun, only)
         except Exception:
             self._undo(reversed(begun))
             raise
@@ -139,9 +190,14 @@ class RunningProviders:
             return False
         return True
 
-    def _begin(self, wanted: Sequence[ProviderSettings], begun: list[ConfiguredProvider]) -> list[ConfiguredProvider]:
-        """Build and start those that are not there yet, each of which is in `begun` from its beginning."""
-        before = {configured.name: configured for configured in self._providers}
+    def _begin(
+        self, wanted: Sequence[ProviderSettings], begun: list[ConfiguredProvider], only: str | None
+    ) -> list[ConfiguredProvider]:
+        """Build and start those that are not there yet, each of which is in `begun` from its beginning.
+
+        Of those that are away all are, or `only` this one.
+        """
+        before = {each.name: each for each in self._providers if not each.away or only not in (None, each.name)}
         providers = [_kept(before.get(settings.name), settings) for settings in wanted]
         fresh = [number for number, configured in enumerate(providers) if configured is None]
         for number in fresh:

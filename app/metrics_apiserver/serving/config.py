@@ -34,6 +34,7 @@ __all__ = [
     "accesslog",
     "bind",
     "certfile",
+    "child_exit",
     "control_socket_disable",
     "errorlog",
     "forwarded_allow_ips",
@@ -52,6 +53,7 @@ __all__ = [
     "nworkers_changed",
     "on_reload",
     "on_starting",
+    "post_fork",
     "post_worker_init",
     "proc_name",
     "ssl_context",
@@ -91,8 +93,8 @@ def _lines_to_try(settings: Settings, pair: Pair) -> list[str]:
 
 
 _settings, _pair, _folder = _load()
-_hooks = Hooks(_settings, _pair, to_try=_lines_to_try(_settings, _pair))
 _reloads = Reloads()
+_hooks = Hooks(_settings, _pair, _reloads, to_try=_lines_to_try(_settings, _pair))
 
 proc_name = "metrics-apiserver"
 bind = _bind(_settings.serving)
@@ -138,9 +140,11 @@ errorlog = "-"
 accesslog = None
 
 on_starting = _hooks.on_starting
-on_reload = _reloads.begin
+on_reload = _hooks.on_reload
 nworkers_changed = _hooks.nworkers_changed
 when_ready = _hooks.when_ready
+post_fork = _hooks.post_fork
+child_exit = _hooks.child_exit
 post_worker_init = _hooks.post_worker_init
 worker_exit = _hooks.worker_exit
 ssl_context = _hooks.ssl_context

@@ -243,6 +243,12 @@ class TLSConnection:
         self._records.say_goodbye()
         self._socket.shutdown(how)
 
+    def refuse_plain(self, answer: bytes) -> None:
+        """Answer a peer that speaks plain HTTP, as far as there is room; nothing is read afterwards. Raises OSError."""
+        self._ended = True
+        self._socket.send(answer)
+        self._socket.shutdown(socket.SHUT_WR)
+
     def close(self) -> None:
         """Close the socket."""
         self._ended = True

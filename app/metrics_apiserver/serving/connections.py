@@ -31,11 +31,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from metrics_apiserver.logs.seldom import Seldom
 from metrics_apiserver.serving.callbacks import Callbacks
 from metrics_apiserver.serving.connection import Deadlines
 from metrics_apiserver.serving.held import Held
 from metrics_apiserver.serving.listening import MakeRoom
 from metrics_apiserver.serving.peers import Connection, Peers
+from metrics_apiserver.serving.records import PlainHTTPError
 from metrics_apiserver.serving.requests import Requests
 from metrics_apiserver.serving.waits import Waits
 
@@ -43,6 +45,8 @@ __all__ = ["Connections"]
 
 # How long a peer may take to close after our last word; and, when the server stops, to send a request it has begun.
 _LINGER_SECONDS = 2.0
+# What Go's servers say (net/http `conn.serve`).
+_PLAIN_ANSWER = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 
 
 class Connections:
@@ -72,6 +76,8 @@ class Connections:
         self._threads = ThreadPoolExecutor(cfg.threads, thread_name_prefix="request")
         self._handshakes = ThreadPoolExecutor(1, thread_name_prefix="handshake")
         self.count = 0
+        # A prober that has the wrong scheme comes again and again: one line a minute.
+        self._plain = Seldom()
 
     @property
     def full(self) -> bool:
@@ -147,13 +153,26 @@ class Connections:
             return
         try:
             (step or conn.step)(conn, *results)
+        except PlainHTTPError:
+            self._refuse_plain(conn)
         except OSError as error:
-            # Failed handshakes, plain HTTP and noise on this port, resets: nothing that could be answered.
+            # Failed handshakes, noise on this port, resets: nothing that could be answered.
             self._log.debug("closing the connection of %s: %s", conn.host, error)
             self._part(conn)
         except Exception:  # noqa: BLE001 - it is logged, and harms no other connection
             self._log.exception("closing a connection that cannot be served")
             self._drop(conn)
+
+    def _refuse_plain(self, conn: Connection) -> None:
+        """Say that this port speaks HTTPS, as Go's servers do."""
+        if self._plain.allows("plain"):
+            self._log.info("%s speaks plain HTTP to this port, which serves HTTPS, and is answered 400", conn.host)
+        try:
+            conn.sock.refuse_plain(_PLAIN_ANSWER)
+        except OSError:
+            self._drop(conn)
+        else:
+            self._peers.wait(conn, selectors.EVENT_READ, self._linger, seconds=_LINGER_SECONDS)
 
     def _on(
         self,

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from metrics_apiserver import logs
 from metrics_apiserver.ciphers import insecure_ciphers
 from metrics_apiserver.concurrency import within
+from metrics_apiserver.configuration import served
 from metrics_apiserver.serving.application import Application
 from metrics_apiserver.serving.pairs import Pair
 from metrics_apiserver.serving.reloading import ServingCertificate
-from metrics_apiserver.serving.stopping import end, end_share, stop_share
+from metrics_apiserver.serving.stopping import Reloads, end, end_share, stop_share
 from metrics_apiserver.serving.tls import TLSContext
+from metrics_apiserver.serving.worker import Worker
 from metrics_apiserver.settings import ServingSettings, Settings
 
 __all__ = ["Hooks", "bind"]
@@ -28,15 +33,19 @@ def bind(serving: ServingSettings) -> str:
 class Hooks:
     """What happens around the server's life; the methods have gunicorn's names."""
 
-    def __init__(self, settings: Settings, pair: Pair, *, to_try: Sequence[str] = ()) -> None:
+    def __init__(self, settings: Settings, pair: Pair, reloads: Reloads, *, to_try: Sequence[str] = ()) -> None:
         """Serve `settings` with `pair`; `to_try` are commands to show once the server is ready."""
         self._settings = settings
+        self._reloads = reloads
         self._to_try = to_try
         # As it was at the start. A worker that is forked later reads the files again, and has this one where it must
         # refuse what it finds: with none it could not begin, and the master would give up.
         self._pair = pair
         self._certificate: ServingCertificate | None = None
         self._started = False
+        # In the master: how many workers there may be, while one takes the place of another. In a worker: of whom.
+        self._wanted = 1
+        self._before: Sequence[int] = ()
 
     # In the master.
 
@@ -48,6 +57,11 @@ class Hooks:
                 f"--workers={server.cfg.workers}: more than one worker needs providers that share their state;"
                 " run more replicas instead"
             )
+        if not issubclass(server.cfg.worker_class, Worker):
+            problems.append(
+                f"--worker-class={server.cfg.worker_class_str}: this server has a worker of its own, and serves with no"
+                " other"
+            )
         ours = bind(self._settings.serving)
         if server.cfg.settings["bind"].get() != [ours]:
             problems.append(f"gunicorn's --bind is not used here: --bind-address and --secure-port say {ours}")
@@ -58,9 +72,29 @@ class Hooks:
 
     def nworkers_changed(self, server: Any, new: int, old: int | None) -> None:
         """Keep the one worker when a signal (TTIN) asks for more; the start is `on_starting`'s to refuse."""
-        if old is not None and new > 1:
+        if old is not None and new > self._wanted:
             server.log.warning("there is one worker only: run more replicas instead")
-            server.num_workers = 1
+            server.num_workers = self._wanted
+
+    def on_reload(self, server: Any) -> None:
+        """Let the worker that serves stay (SIGHUP) until the next one tells it to go, since it serves itself then.
+
+        Where the next one cannot begin, the first goes on.
+        """
+        self._reloads.begin()
+        self._want(server, len(server.WORKERS) + 1)
+        # Not older than the next one: the master waits for those that are, and would hear no other signal meanwhile.
+        for worker in server.WORKERS.values():
+            worker.age = server.worker_age + 1
+
+    def child_exit(self, server: Any, _worker: Any) -> None:
+        """Want those that are left, until it is one again: a worker has gone that was told to, or could not begin."""
+        if server.num_workers > 1:
+            self._want(server, max(1, len(server.WORKERS)))
+
+    def _want(self, server: Any, count: int) -> None:
+        self._wanted = count
+        server.num_workers = count
 
     def when_ready(self, server: Any) -> None:
         """Say where the server is, and what to try."""
@@ -72,6 +106,10 @@ class Hooks:
             _show(self._to_try, server, self._settings.logging.log_format)
 
     # In the worker.
+
+    def post_fork(self, server: Any, _worker: Any) -> None:
+        """Remember who serves: the master's list, as it was when this worker was forked."""
+        self._before = list(server.WORKERS)
 
     def post_worker_init(self, worker: Any) -> None:
         """Let the application begin its own work, and serve TLS with the authorities that it knows."""
@@ -86,6 +124,11 @@ class Hooks:
             followed=application.follow("the serving certificate"),
         )
         self._certificate.start()
+        served()
+        for pid in self._before:
+            # The master alone could give its number to somebody else, by waiting for it, and it has just been there.
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
 
     def _authorities(self, application: Application) -> Sequence[bytes] | None:
         """Return the CAs whose certificates clients are asked for; None where nobody would look at one."""

@@ -19,7 +19,15 @@ from contextlib import suppress
 
 from OpenSSL import SSL, crypto
 
-__all__ = ["RECORD_BYTES", "SMALL_RECORDS", "USELESS_RECORDS", "WRITE_BYTES", "EndOfStreamError", "Records"]
+__all__ = [
+    "RECORD_BYTES",
+    "SMALL_RECORDS",
+    "USELESS_RECORDS",
+    "WRITE_BYTES",
+    "EndOfStreamError",
+    "PlainHTTPError",
+    "Records",
+]
 
 # The most data that a TLS record holds.
 RECORD_BYTES = 16384
@@ -48,6 +56,14 @@ _OWN_BYTES = 4096
 # Empties this thread's queue of OpenSSL's errors: OpenSSL tells a want from a failure by it (SSL_get_error(3)), and
 # another library may have left some. pyOpenSSL has no public name for it.
 _clear_errors = SSL._lib.ERR_clear_error  # type: ignore[attr-defined]
+
+
+# The first bytes of who takes this port for one of plain HTTP (Go's `tlsRecordHeaderLooksLikeHTTP`).
+_PLAIN_HTTP = (b"GET /", b"HEAD ", b"POST ", b"PUT /", b"OPTIO")
+
+
+class PlainHTTPError(ConnectionError):
+    """The peer speaks plain HTTP."""
 
 
 class EndOfStreamError(Exception):
@@ -221,6 +237,8 @@ class Records:
         if self._missing == 0:
             while len(arrived) < _HEADER_BYTES:
                 self._receive()
+            if self._records == 0 and bytes(arrived[:_HEADER_BYTES]) in _PLAIN_HTTP:
+                raise PlainHTTPError("the peer speaks plain HTTP")
             self._missing = _HEADER_BYTES + int.from_bytes(arrived[3:5], "big")
             self._records += 1
             if not self._handshaken:

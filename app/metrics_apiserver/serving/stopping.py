@@ -69,6 +69,6 @@ class Reloads:
         """How many there have been."""
         return int.from_bytes(self._memory[:8], "little")
 
-    def begin(self, _server: object) -> None:
-        """Count one more: gunicorn's `on_reload`, which comes before the next worker."""
+    def begin(self) -> None:
+        """Count one more, before the next worker."""
         self._memory[:8] = (self.count + 1).to_bytes(8, "little")

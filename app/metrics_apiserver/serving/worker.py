@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from gunicorn.workers.base import Worker as GunicornWorker
 
+from metrics_apiserver.configuration import has_served
 from metrics_apiserver.serving.application import Application, checked
 from metrics_apiserver.serving.callbacks import Callbacks
 from metrics_apiserver.serving.connection import DEADLINES, Deadlines
@@ -31,6 +32,8 @@ __all__ = ["Worker", "WorkerOptions", "worker_class"]
 _TICK_SECONDS = 0.25
 # How long a thread computes before another one has its turn (Python's default is 5 ms).
 _SWITCH_SECONDS = 0.0001
+# How long a worker that cannot begin takes to leave, where there was one that could: so long the next waits.
+_NEXT_SECONDS = 2.0
 # What is open besides: watches of the cluster, the log, whatever providers hold.
 _OTHER_FILES = 256
 
@@ -84,7 +87,16 @@ class Worker(GunicornWorker):  # type: ignore[misc]  # gunicorn ships no types
         sys.setswitchinterval(_SWITCH_SECONDS)
         # Before the base class installs the signals: one may come at once.
         self._callbacks = Callbacks()
-        super().init_process()
+        try:
+            super().init_process()
+        except (Exception, SystemExit) as error:
+            if self.booted or not has_served():
+                raise
+            # The master would give up, and the server may still serve, or be able to again. Who exits has said why.
+            why = None if isinstance(error, SystemExit) else error
+            self.log.error("this worker cannot begin, and another is tried after a death", exc_info=why)  # noqa: TRY400
+            time.sleep(_NEXT_SECONDS)
+            raise SystemExit(1) from None
 
     def load_wsgi(self) -> None:
         """Load the application. Raises AppImportError for one that cannot be served."""

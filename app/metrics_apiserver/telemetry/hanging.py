@@ -34,3 +34,25 @@ class HangingCalls(Collector):
         for labels, count in Counter(pair for source in self._sources for pair in source()).items():
             family.add_metric(labels, count)
         yield family
+
+
+class AwayProviders(Collector):
+    """Counts the providers that could not begin when a worker took the place of another."""
+
+    def __init__(self) -> None:
+        self._names: Callable[[], Iterable[str]] = tuple
+
+    def watch(self, names: Callable[[], Iterable[str]]) -> None:
+        """Count what this gives: the name of each provider that is away now."""
+        self._names = names
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Return 1 for each as of now; a provider that serves has none."""
+        family = GaugeMetricFamily(
+            "metrics_apiserver_provider_away",
+            "Providers that could not be started again, and whose metrics are 503 meanwhile.",
+            labels=["provider"],
+        )
+        for name in self._names():
+            family.add_metric([name], 1)
+        yield family

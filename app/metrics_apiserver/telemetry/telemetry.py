@@ -9,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 
 from metrics_apiserver.telemetry.freshness import Freshness
-from metrics_apiserver.telemetry.hanging import HangingCalls
+from metrics_apiserver.telemetry.hanging import AwayProviders, HangingCalls
 from metrics_apiserver.telemetry.log_lines import DroppedLines
 from metrics_apiserver.telemetry.providers import ProviderMetrics
 from metrics_apiserver.telemetry.registries import ProviderRegistries
@@ -37,6 +37,8 @@ class Telemetry:
         registry.register(self.providers)
         self.hanging = HangingCalls()
         registry.register(self.hanging)
+        self.away = AwayProviders()
+        registry.register(self.away)
         self.registries = ProviderRegistries()
         registry.register(self.registries)
         self.discovery_cut = Gauge(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate, validates_schema
+from marshmallow import ValidationError, fields, validate, validates, validates_schema
 
 from metrics_apiserver.provider import Options
 from metrics_apiserver.provider.functions import Metrics
@@ -22,6 +23,9 @@ __all__ = ["FunctionsOptions", "Loaded", "LoadingError", "load"]
 _MODULE = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?\Z"
 # Part of the module's name: two instances of one file share nothing.
 _numbers = count(1)
+# What the files held when they were right the last time: of the server's start in its master, and so in every worker.
+# A worker that takes the place of another goes on with that where a file is wrong by now.
+_right: dict[str, bytes] = {}
 
 
 class LoadingError(Exception):
@@ -31,11 +35,13 @@ class LoadingError(Exception):
 def _check_file(name: str) -> None:
     """Refuse a file that is not there, or is not Python; it is not run."""
     try:
-        compile(Path(name).read_bytes(), name, "exec")
+        content = Path(name).read_bytes()
+        compile(content, name, "exec")
     except OSError as error:
         raise ValidationError(f"{name} cannot be read: {error.strerror}") from error
     except (SyntaxError, ValueError) as error:
         raise ValidationError(f"{name}{_line_of_syntax(error)}: {_message(error)}") from error
+    _right.setdefault(name, content)
 
 
 def _check_metrics(value: Any) -> None:
@@ -47,7 +53,6 @@ class FunctionsOptions(Options):
     """Where the functions are: exactly one of the three."""
 
     file = fields.String(
-        validate=_check_file,
         metadata={"help": "The Python file with the functions, from the working directory; all Metrics in it count."},
     )
     module = fields.String(
@@ -55,6 +60,11 @@ class FunctionsOptions(Options):
         metadata={"help": "An installed module instead, `package.module` or `package.module:metrics`."},
     )
     metrics = fields.Raw(validate=_check_metrics, metadata={"help": "From a program only: the Metrics themselves."})
+
+    @validates("file")
+    def _is_python(self, name: str, **_: Any) -> None:
+        if not (self.restarting and name in _right):
+            _check_file(name)
 
     @validates_schema
     def _names_one(self, data: Mapping[str, Any], **_: Any) -> None:
@@ -70,22 +80,36 @@ class Loaded:
     forget: Callable[[], None]
 
 
-def load(options: Mapping[str, Any]) -> Loaded:
-    """Load what the options name. Raises LoadingError."""
+def load(options: Mapping[str, Any], *, restarting: bool = False, logger: logging.Logger | None = None) -> Loaded:
+    """Load what the options name. Raises LoadingError.
+
+    `restarting`: of a file that is wrong by now, what it held when the server started is loaded, which is logged.
+    """
     if "metrics" in options:
         return Loaded([options["metrics"]], lambda: None)
-    return _load_file(options["file"]) if "file" in options else _load_module(options["module"])
+    if "file" not in options:
+        return _load_module(options["module"])
+    name = options["file"]
+    try:
+        return _load_file(name, None)
+    except LoadingError as error:
+        if not restarting or name not in _right:
+            raise
+        loaded = _load_file(name, _right[name])
+        (logger or logging.getLogger(__name__)).error("%s; what it held at the start is served instead", error)
+        return loaded
 
 
-def _load_file(name: str) -> Loaded:
-    """Run the file as a module under a name of its own, which is nobody else's."""
+def _load_file(name: str, content: bytes | None) -> Loaded:
+    """Run the file as a module under a name of its own, which is nobody else's; `content` in the place of its own."""
     path = Path(name)
     module = ModuleType(f"_metrics_functions_{next(_numbers)}.{path.stem}")
     module.__file__ = str(path)
     # Dataclasses and pickle look for their module by its name.
     sys.modules[module.__name__] = module
     try:
-        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102 - the author's own program
+        text = path.read_bytes() if content is None else content
+        exec(compile(text, str(path), "exec"), module.__dict__)  # noqa: S102 - the author's own program
         return Loaded(_found(module, name), lambda: _forget(module))
     except LoadingError:
         _forget(module)

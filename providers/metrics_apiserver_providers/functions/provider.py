@@ -19,6 +19,7 @@ from metrics_apiserver.provider import (
     NamespacedName,
     ProviderContext,
     RequestContext,
+    Seldom,
     Selector,
     list_object_names,
     metric_value,
@@ -48,6 +49,7 @@ class FunctionsProvider(CustomMetricsProvider, ExternalMetricsProvider):
         super().__init__(context, options)
         self._index = Index(context.mapper)
         self._jobs: dict[Registration, Sequence[Job]] = {}
+        self._warned = Seldom(timer=context.clock.monotonic)
         self._poller = Poller(
             self._poll,
             clock=context.clock,
@@ -55,7 +57,7 @@ class FunctionsProvider(CustomMetricsProvider, ExternalMetricsProvider):
             metrics=PollMetrics(context.metrics_registry, context.name),
             pool=Pool(f"poll-{context.name}", context.logger),
         )
-        self._loaded = load(options)
+        self._loaded = load(options, restarting=context.restarting, logger=context.logger)
         self._unwatch: list[Callable[[], None]] = []
         try:
             for metrics in self._loaded.metrics:
@@ -214,14 +216,24 @@ class FunctionsProvider(CustomMetricsProvider, ExternalMetricsProvider):
     def _call_external(self, job: Job, ctx: RequestContext, namespace: str) -> Sample:
         declaration = job.declaration
         result = declaration.function(*(ctx, namespace, declaration.name)[: declaration.arguments])
-        return external_sample(result, self.context.clock.now())
+        sample = external_sample(result, self.context.clock.now())
+        self._warn(job, [sample])
+        return sample
 
     def _call_custom(
         self, job: Job, ctx: RequestContext, objects: Sequence[NamespacedName], namespace: str | None
     ) -> Mapping[NamespacedName, Sample]:
         declaration = job.declaration
         result = declaration.function(*(ctx, objects)[: declaration.arguments])
-        return custom_samples(result, self.context.clock.now(), namespace=namespace, objects=objects)
+        samples = custom_samples(result, self.context.clock.now(), namespace=namespace, objects=objects)
+        self._warn(job, samples.values())
+        return samples
+
+    def _warn(self, job: Job, samples: Iterable[Sample]) -> None:
+        """Say once a minute that there is a series that no selector can name: it counts in the sum alone."""
+        complaint = next((sample.unselectable for sample in samples if sample.unselectable), "")
+        if complaint and self._warned.allows(job):
+            self.context.logger.warning("%s: no selector can name one of its series: %s", job, complaint)
 
 
 def _asked(job: Job, call: Callable[[], Content]) -> Content:

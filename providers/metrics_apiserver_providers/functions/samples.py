@@ -28,6 +28,8 @@ class Sample:
     has_base: bool
     base: Quantity | None
     series: tuple[tuple[Mapping[str, str], Quantity], ...] = ()
+    # Why no selector can name one of them; "" where each can be named.
+    unselectable: str = ""
 
     def select(self, selector: Selector) -> Sequence[tuple[Mapping[str, str], Quantity]]:
         """Return what a read with this selector gets.
@@ -118,7 +120,7 @@ def _value_of(result: Mapping[object, object]) -> Value:
 
 
 def _of_value(value: Value, now: datetime) -> Sample:
-    return Sample(value.timestamp or now, value.has_base, value.base, tuple(value.series))
+    return Sample(value.timestamp or now, value.has_base, value.base, tuple(value.series), value.unselectable)
 
 
 def _of_number(number: object, now: datetime) -> Sample:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -82,6 +83,20 @@ def test_read_of_a_polled_metric_selects(served: Served) -> None:
     (value,) = served.provider.get_external_metric(served.ctx(), "shop", read, ExternalMetricInfo("depth"))
     assert (value.metric_name, value.metric_labels, value.window_seconds) == ("depth", {"queue": "mail"}, None)
     assert before <= value.timestamp <= datetime.now(UTC)
+
+
+def test_series_that_no_selector_can_name_counts_in_the_sum(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    """One label that Kubernetes forbids takes no other series away; it is said once a minute."""
+    results = {"path=/api/v1": 30, "path=root": 12}
+    served.metrics.external("depth")(lambda: results)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            assert served.external() == ["30", "12"]
+            assert served.external("path=root") == ["12"]
+            assert served.external("path!=root") == ["30"]
+    assert [record.getMessage().partition(" cannot be")[0] for record in caplog.records] == [
+        "external metric depth: no selector can name one of its series: the value '/api/v1' of the label path"
+    ]
 
 
 def test_poll_that_finds_nothing_has_no_data(served: Served) -> None:

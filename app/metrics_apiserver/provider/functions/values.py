@@ -10,11 +10,15 @@ from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 from metrics_apiserver.model.labels import validate_label_key, validate_label_value
-from metrics_apiserver.model.quantity import Quantity
+from metrics_apiserver.model.quantity import NotFiniteError, Quantity, QuantityError
 
 __all__ = ["Number", "Value", "parse_label_set", "quantity_of"]
 
 Number: TypeAlias = int | float | Decimal | str | Quantity
+
+
+# Far more than Kubernetes allows, and nothing that would fill an answer.
+_MOST_LABEL_BYTES = 4096
 
 
 class _Unset:
@@ -40,9 +44,23 @@ def quantity_of(number: Any) -> Quantity | None:
         return Quantity.from_int(int(number))
     if isinstance(number, numbers.Real):
         return Quantity.from_float(float(number)) if math.isfinite(number) else None
-    if isinstance(number, (str, Quantity)):
-        return Quantity.of(number)
+    if isinstance(number, Quantity):
+        return number
+    if isinstance(number, str):
+        return _quantity_of_text(number)
     raise TypeError(f"{_shown(number)} is not a number: give an int, a float, a Decimal, a Quantity or the text of one")
+
+
+def _quantity_of_text(text: str) -> Quantity | None:
+    try:
+        return Quantity.parse(text)
+    except NotFiniteError:
+        return None
+    except QuantityError as error:
+        shown = f"the text {_shown(text)} is not a quantity such as 12, 1.5 or 250m"
+        if text.strip() and text.strip() != text:
+            raise QuantityError(f"{shown}: it has white space around it (strip() takes it away)") from error
+        raise QuantityError(shown) from error
 
 
 class Value:
@@ -54,7 +72,7 @@ class Value:
     when the function returned. Raises TypeError and ValueError for what is none of that.
     """
 
-    __slots__ = ("_base", "_has_base", "_series", "_timestamp")
+    __slots__ = ("_base", "_has_base", "_series", "_timestamp", "unselectable")
 
     def __init__(self, base: Number | _Unset | None = _UNSET, *, timestamp: datetime | None = None) -> None:
         if timestamp is not None and timestamp.utcoffset() is None:
@@ -63,6 +81,8 @@ class Value:
         self._base = None if isinstance(base, _Unset) else quantity_of(base)
         self._timestamp = timestamp
         self._series: dict[frozenset[tuple[str, str]], Quantity | None] = {}
+        # What is wrong with the first label that no selector can name; "" where each can be named.
+        self.unselectable = ""
 
     def add_selector(self, label: str, equals: str, number: Number | None) -> Value:
         """Add the value of the label set that has just this label; return this Value again, for the next one."""
@@ -71,13 +91,13 @@ class Value:
     def add_labels(self, labels: Mapping[str, str], number: Number | None) -> Value:
         """Add the value of a set of several labels; return this Value again.
 
-        Raises ValueError for no label at all, for labels that Kubernetes does not allow (no selector could find
-        them), and for a set that is there already.
+        Raises ValueError for no label at all, and for a set that is there already. A set with a label that Kubernetes
+        does not allow (`path=/api/v1`) counts in the sum, but no selector can name it: `unselectable` says so.
         """
         if not labels:
             raise ValueError("a label set needs a label: the value without labels is the base value")
         for key, value in labels.items():
-            _check_label(key, value)
+            self.unselectable = self.unselectable or _complaint(key, value)
         key_of_set = frozenset(labels.items())
         if key_of_set in self._series:
             raise ValueError(f"the label set {_written(labels)} is given twice")
@@ -110,22 +130,29 @@ def parse_label_set(text: str) -> dict[str, str]:
     labels: dict[str, str] = {}
     for part in text.split(","):
         key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals:
+        if not equals or not key:
             raise ValueError(f'{text!r} is not a label set: write "key=value,key2=value2", or "" for the base value')
         if key in labels:
             raise ValueError(f"the label set {text!r} has the label {key} twice")
-        _check_label(key, value)
         labels[key] = value
     return labels
 
 
-def _check_label(key: object, value: object) -> None:
+def _complaint(key: object, value: object) -> str:
+    """Return why no selector can name a label. Raises TypeError and ValueError for what cannot be served at all."""
     if not isinstance(key, str) or not isinstance(value, str):
         raise TypeError(f"the label {_shown(key)}={_shown(value)} must be two texts")
+    try:
+        size = len(key.encode()) + len(value.encode())
+    except UnicodeEncodeError:
+        raise ValueError(f"the label {_shown(key)}={_shown(value)} is not text that UTF-8 can write") from None
+    if not key or size > _MOST_LABEL_BYTES:
+        raise ValueError(f"the label {_shown(key)}={_shown(value)} has no key, or more than {_MOST_LABEL_BYTES} bytes")
     if problems := validate_label_key(key):
-        raise ValueError(f"the label {key!r} cannot be a label of Kubernetes: {'; '.join(problems)}")
+        return f"the label {_shown(key)} cannot be a label of Kubernetes: {'; '.join(problems)}"
     if problems := validate_label_value(value):
-        raise ValueError(f"the value {value!r} of the label {key} cannot be one of Kubernetes: {'; '.join(problems)}")
+        return f"the value {_shown(value)} of the label {key} cannot be one of Kubernetes: {'; '.join(problems)}"
+    return ""
 
 
 def _written(labels: Mapping[str, str]) -> str:
