@@ -132,7 +132,7 @@ def _running(
     mapper, objects = cluster.mapper, cluster.objects
     router = Router(instances, mapper=mapper, objects=objects, clock=clock, logger=logger, seconds=seconds)
     discovery = Discovery(
-        [Listed(each.name, each.provider, each.lists) for each in instances],
+        [Listed(each.name, each.provider, each.lists, each.learn) for each in instances],
         mapper=mapper,
         limit=settings.discovery.discovery_limit,
         telemetry=telemetry,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, validate, validates, validates_schema
 
 from metrics_apiserver.provider import (
     CustomMetricInfo,
@@ -24,6 +24,7 @@ from metrics_apiserver.provider import (
     Selector,
     metric_value,
 )
+from metrics_apiserver_providers.external_names import refuse_alike
 
 __all__ = ["ConstantOptions", "ConstantProvider"]
 
@@ -61,6 +62,11 @@ class ConstantOptions(Options):
         load_default=list,
         metadata={"help": "What discovery shows."},
     )
+
+    @validates("listing")
+    def _has_no_name_twice(self, listing: Sequence[Mapping[str, Any]], **_: Any) -> None:
+        # A row that is wrong itself may have none.
+        refuse_alike(row["metric"] for row in listing if "metric" in row and "resource" not in row)
 
 
 class ConstantProvider(CustomMetricsProvider, ExternalMetricsProvider):

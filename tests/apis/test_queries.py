@@ -179,3 +179,26 @@ def test_external_read_that_is_judged_as_less_than_a_list_is_not_served(
 @pytest.mark.parametrize("parameters", [{"watch": "0"}, {"watch": "False"}, {"fieldSelector": "metadata.name!=x"}])
 def test_external_read_that_is_judged_as_a_list_is_served(parameters: dict[str, str]) -> None:
     assert EXTERNAL_METRICS_API.parse(("namespaces", "a", "queue"), parameters).namespace == "a"
+
+
+LIST_PARAMETERS = [
+    {"limit": "1"},
+    {"limit": "x"},
+    {"continue": "abc"},
+    {"resourceVersion": "5"},
+    {"resourceVersionMatch": "Exact"},
+    {"timeoutSeconds": "1"},
+    {"timeoutSeconds": "-1"},
+    {"sendInitialEvents": "true"},
+    {"allowWatchBookmarks": "true"},
+    {"pretty": "true"},
+]
+
+
+@pytest.mark.parametrize("parameters", LIST_PARAMETERS, ids=lambda given: "=".join(*given.items()))
+def test_other_parameters_of_lists_change_nothing(parameters: dict[str, str]) -> None:
+    """Values are of one moment: there are no pages and no versions of them, and the list is always whole."""
+    external = ("namespaces", "shop", "queue")
+    assert EXTERNAL_METRICS_API.parse(external, parameters) == EXTERNAL_METRICS_API.parse(external, {})
+    custom = ("namespaces", "shop", "pods", "*", "rps")
+    assert CUSTOM_METRICS_API.parse(custom, parameters) == CUSTOM_METRICS_API.parse(custom, {})

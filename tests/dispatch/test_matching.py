@@ -40,7 +40,7 @@ def external(*match: MatchSettings, namespace: str = "shop", metric: str = "queu
         pytest.param((MatchSettings(resources=("*",)),), True, False, id="any resource, which no external read has"),
         pytest.param((MatchSettings(metrics=("queue-*",)),), True, True, id="the metric fits"),
         pytest.param((MatchSettings(metrics=("queue",)),), False, False, id="the whole name has to fit"),
-        pytest.param((MatchSettings(metrics=("Queue-*",)),), False, False, id="capitals count"),
+        pytest.param((MatchSettings(metrics=("Queue-*",)),), False, True, id="capitals count in custom names only"),
         pytest.param((MatchSettings(metrics=("a", "queue-?epth")),), True, True, id="one glob of two fits"),
         pytest.param((MatchSettings(namespaces=("sh[aeiou]p",)),), True, True, id="the namespace fits"),
         pytest.param((MatchSettings(namespaces=("team-*",)),), False, False, id="the namespace does not fit"),
@@ -148,3 +148,13 @@ def test_metrics_that_are_listed_are_those_that_some_read_fits(
     tried = Matcher(match)
     assert tried.lists("custom", CustomMetricInfo(PODS, "rps", namespaced=True)) == pods
     assert tried.lists("external", ExternalMetricInfo("queue")) == queue
+
+
+@pytest.mark.parametrize(("glob", "metric"), [("Queue-*", "queue-depth"), ("queue-*", "Queue-Depth")])
+def test_external_names_have_no_case(glob: str, metric: str) -> None:
+    """The autoscaler asks for them in lower case, and for custom ones as they are."""
+    match = MatchSettings(metrics=(glob,))
+    assert external(match, metric=metric)
+    assert not custom(match, metric=metric)
+    assert Matcher([match]).lists("external", ExternalMetricInfo(metric))
+    assert not Matcher([match]).lists("custom", CustomMetricInfo(PODS, metric, namespaced=True))

@@ -36,3 +36,9 @@ def test_names_that_clients_choose_fill_no_memory(monkeypatch: pytest.MonkeyPatc
     found = Policies(OWN, ROWS)
     assert all(found.find(f"slow-{number}") is SLOW for number in range(100))
     assert len(found._found) <= 10
+
+
+def test_external_names_have_no_case() -> None:
+    found = Policies(OWN, ROWS)
+    assert [found.find(metric, any_case=True) for metric in ("Slow-rps", "QUEUE-7", "rps")] == [SLOW, SLOW, OWN]
+    assert [found.find(metric) for metric in ("Slow-rps", "QUEUE-7", "rps")] == [OWN, OWN, OWN]

@@ -435,3 +435,18 @@ def test_any_text_is_a_label_set_or_refused(text: str) -> None:
 def test_wrong_label_set_is_refused(text: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         parse_label_set(text)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "other"), [("*", "*"), ("shop", "post"), ("*", "shop")], ids=["everywhere", "two", "one of all"]
+)
+def test_external_names_that_differ_in_case_only_are_refused(namespace: str, other: str) -> None:
+    """The autoscaler could ask for one of them only; custom names are asked for as they are."""
+    metrics = Metrics()
+    handle = metrics.add_metric(namespace, "Queue-Depth", None, lambda: 1)
+    with pytest.raises(ValueError, match="is registered already as Queue-Depth: the case"):
+        metrics.add_metric(other, "queue-depth", None, lambda: 2)
+    handle.cancel()
+    metrics.add_metric(other, "queue-depth", None, lambda: 2)
+    metrics.add_custom_metric("*", "pods", "Queue", None, lambda: 1)
+    metrics.add_custom_metric("*", "pods", "queue", None, lambda: 1)

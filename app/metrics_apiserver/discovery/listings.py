@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 from metrics_apiserver.apis.api import API, Info
@@ -34,12 +35,20 @@ def _everything(_api: str, _info: Info) -> bool:
     return True
 
 
+def _nothing(_infos: Iterable[Info]) -> None:
+    pass
+
+
 class Listed(NamedTuple):
-    """A provider whose metrics are listed; `lists` says whether one, of an API by its name, is asked of it at all."""
+    """A provider whose metrics are listed.
+
+    `lists` says whether one, of an API by its name, is asked of it at all; `learn` is told what it listed.
+    """
 
     name: str
     provider: Provider
     lists: Callable[[str, Info], bool] = _everything
+    learn: Callable[[Iterable[Info]], None] = _nothing
 
 
 @dataclass(slots=True, eq=False)
@@ -49,6 +58,7 @@ class _Listing:
     name: str
     provider: Provider
     lists: Callable[[str, Info], bool]
+    learn: Callable[[Iterable[Info]], None]
     # By API group.
     metrics: Mapping[str, Sequence[Info]] = field(default_factory=dict)
     # When the call that is under way began, in monotonic seconds.
@@ -158,7 +168,8 @@ class Discovery:
     def _following(self, listed: Listed, before: _Listing | None) -> _Listing:
         """Return the listing of a provider that stays, or that of its successor, which begins with what was listed."""
         if before is not None and before.provider is listed.provider:
-            before.lists = listed.lists
+            before.lists, before.learn = listed.lists, listed.learn
+            before.learn(chain.from_iterable(before.metrics.values()))
             return before
         return self._listing(listed, before.metrics if before is not None else None)
 
@@ -189,6 +200,7 @@ class Discovery:
             return
         if metrics != listing.metrics:
             listing.metrics = metrics
+            listing.learn(chain.from_iterable(metrics.values()))
             counts = ", ".join(f"{len(infos)} of {group}" for group, infos in metrics.items())
             self._logger.debug("discovery: provider %s lists metrics: %s", listing.name, counts)
             self._rebuild()

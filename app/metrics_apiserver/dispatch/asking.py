@@ -18,14 +18,12 @@ class Asking(NamedTuple):
     """A read with what this instance makes of it; `key` is what its answer is kept and shared under."""
 
     trace: Trace
+    # As the provider writes the metric's name.
+    read: Read
     context: RequestContext
     policy: PolicySettings
     # Also the user, where the provider answers each otherwise.
     key: Hashable
-
-    @property
-    def read(self) -> Read:
-        return self.trace.read
 
     @property
     def subject(self) -> Subject:

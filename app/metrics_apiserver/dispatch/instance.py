@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from metrics_apiserver.apis.api import Info, Read, Values
+from metrics_apiserver.apis.external import EXTERNAL_METRICS_API
 from metrics_apiserver.apis.table import APIS
 from metrics_apiserver.concurrency import Bulkhead, SharedRoom
 from metrics_apiserver.concurrency.budget import provider_room
@@ -21,6 +22,7 @@ from metrics_apiserver.dispatch.matching import Matcher
 from metrics_apiserver.dispatch.outcomes import Answer, Failed, Missing, MissingReason, Outcome
 from metrics_apiserver.dispatch.policies import Policies
 from metrics_apiserver.dispatch.shares import Shares
+from metrics_apiserver.dispatch.spelling import Spellings
 from metrics_apiserver.dispatch.subject import Subject
 from metrics_apiserver.dispatch.trace import Hit, Kept, Passed, Request, Served, Settled, Trace
 from metrics_apiserver.dispatch.writing import write
@@ -71,6 +73,7 @@ class Instance:
         self._clock = clock
         self._logger = logger
         self._matcher = Matcher(settings.match)
+        self._spellings = Spellings(self.name, logger)
         self._policies = Policies(settings.policy, settings.metrics)
         self._caller = Caller(self.name, provider, figures=self.figures, clock=clock, logger=logger)
         self._freshness = Freshness(self.name, now=clock.now, monotonic=clock.monotonic, logger=logger)
@@ -107,6 +110,10 @@ class Instance:
     def lists(self, api: str, info: Info) -> bool:
         """Return whether this instance is asked for this metric, of an API by its name."""
         return self._matcher.lists(api, info)
+
+    def learn(self, infos: Iterable[Info]) -> None:
+        """Take what the provider lists: how it writes its names."""
+        self._spellings.learn(infos)
 
     def read(self, trace: Trace) -> Outcome:
         """Return what the provider has, which may be kept, or be another read's. Raises WouldWaitError."""
@@ -154,7 +161,8 @@ class Instance:
 
         Raises StatusError, and what `work` raises.
         """
-        context = self._context(request, self._policies.find(metric), None)
+        policy = self._policies.find(metric, any_case=api == EXTERNAL_METRICS_API.name)
+        context = self._context(request, policy, None)
         timed = partial(self._timed, api, partial(work, context))
         if not self.takes_threads:
             timed()
@@ -175,11 +183,11 @@ class Instance:
                 self.figures[api].called(self._clock.monotonic() - begun)
 
     def _asking(self, trace: Trace) -> Asking:
-        read, request = trace.read, trace.request
-        policy = self._policies.find(read.info.metric)
+        read, request = self._spellings.named(trace.read), trace.request
+        policy = self._policies.find(read.info.metric, any_case=read.api is EXTERNAL_METRICS_API)
         user = request.user if self.provider.per_user else None
         key = read if user is None else (read, user)
-        return Asking(trace, self._context(request, policy, user), policy, key)
+        return Asking(trace, read, self._context(request, policy, user), policy, key)
 
     def _context(self, request: Request, policy: PolicySettings, user: UserInfo | None) -> RequestContext:
         deadline = min(request.deadline, self._clock.monotonic() + policy.timeout)

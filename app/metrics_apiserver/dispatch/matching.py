@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from metrics_apiserver.apis.api import Info, Read
+from metrics_apiserver.apis.external import EXTERNAL_METRICS_API
+from metrics_apiserver.dispatch.globs import Fits, one_of
 from metrics_apiserver.model.metrics import CustomMetricInfo
 from metrics_apiserver.model.resources import GroupResource
 from metrics_apiserver.model.selectors import Operator, Selector
 from metrics_apiserver.settings import MatchSettings
 
 __all__ = ["Matcher"]
-
-_Fits = Callable[[str], object]
 
 # What requires a label to be there; the first three say which values it can have.
 _LISTING = frozenset((Operator.EQUALS, Operator.DOUBLE_EQUALS, Operator.IN))
@@ -43,9 +41,11 @@ class _Rule:
     """One MatchSettings, as functions; None fits everything."""
 
     api: str | None
-    namespace: _Fits | None
-    resource: _Fits | None
-    metric: _Fits | None
+    namespace: Fits | None
+    resource: Fits | None
+    metric: Fits | None
+    # Of external metrics, whose names have no case.
+    external: Fits | None
     label: _Label | None
 
     @classmethod
@@ -55,6 +55,7 @@ class _Rule:
             namespace=_one_of(match.namespaces),
             resource=_one_of(match.resources),
             metric=_one_of(match.metrics),
+            external=one_of(match.metrics, any_case=True) if match.metrics else None,
             label=_Label.of(match.label) if match.label else None,
         )
 
@@ -72,9 +73,10 @@ class _Rule:
         return self._names(api, info.metric, resource)
 
     def _names(self, api: str, metric: str, resource: GroupResource | None) -> bool:
+        fits = self.external if api == EXTERNAL_METRICS_API.name else self.metric
         return bool(
             (self.api is None or self.api == api)
-            and (self.metric is None or self.metric(metric))
+            and (fits is None or fits(metric))
             and (self.resource is None or (resource is not None and self.resource(str(resource))))
         )
 
@@ -84,7 +86,7 @@ class _Label:
     """A label that a selector has to require; `value` is None where any value will do."""
 
     key: str
-    value: _Fits | None
+    value: Fits | None
 
     @classmethod
     def of(cls, text: str) -> _Label:
@@ -104,8 +106,6 @@ class _Label:
         return bool(possible) and all(map(self.value, possible))
 
 
-def _one_of(globs: Sequence[str]) -> _Fits | None:
+def _one_of(globs: Sequence[str]) -> Fits | None:
     """Compile globs of which one has to fit; None where there are none."""
-    if not globs:
-        return None
-    return re.compile("|".join(map(fnmatch.translate, globs))).match
+    return one_of(globs) if globs else None

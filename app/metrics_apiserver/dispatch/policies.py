@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
 from collections.abc import Sequence
 
+from metrics_apiserver.dispatch.globs import one_of
 from metrics_apiserver.settings import MetricPolicySettings, PolicySettings
 
 __all__ = ["Policies"]
@@ -19,17 +18,18 @@ class Policies:
 
     def __init__(self, default: PolicySettings, metrics: Sequence[MetricPolicySettings]) -> None:
         self._default = default
-        self._rows = [(re.compile("|".join(map(fnmatch.translate, row.metrics))), row.policy) for row in metrics]
-        self._found: dict[str, PolicySettings] = {}
+        self._rows = [((one_of(row.metrics), one_of(row.metrics, any_case=True)), row.policy) for row in metrics]
+        self._found: dict[tuple[str, bool], PolicySettings] = {}
 
-    def find(self, metric: str) -> PolicySettings:
-        """Return the policy of a metric."""
+    def find(self, metric: str, *, any_case: bool = False) -> PolicySettings:
+        """Return the policy of a metric; with `any_case` its case does not count, as that of an external name."""
         if not self._rows:
             return self._default
-        found = self._found.get(metric)
+        found = self._found.get((metric, any_case))
         if found is None:
-            found = next((policy for globs, policy in self._rows if globs.match(metric)), self._default)
+            fitting = (policy for fits, policy in self._rows if fits[any_case](metric))
+            found = next(fitting, self._default)
             if len(self._found) >= _REMEMBERED:
                 self._found.clear()
-            self._found[metric] = found
+            self._found[metric, any_case] = found
         return found

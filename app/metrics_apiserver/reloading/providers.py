@@ -259,7 +259,7 @@ class RunningProviders:
             )
             self._providers, self._instances = providers, instances
             self.router.replace(instances)
-            self.discovery.replace([Listed(each.name, each.provider, each.lists) for each in instances])
+            self.discovery.replace([Listed(each.name, each.provider, each.lists, each.learn) for each in instances])
             self._show_metrics()
         left = Left(_without(old_providers, providers), [each for each in old_instances if each not in instances])
         if left.providers or left.instances:

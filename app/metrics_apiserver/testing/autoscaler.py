@@ -60,7 +60,8 @@ class Autoscaler:
 
     def external_metric(self, namespace: str, metric: str, selector: str = "") -> Quantity:
         """Read an `External` metric: the sum of all its series that match. Raises AutoscalerError, also for none."""
-        path = f"{_EXTERNAL}/namespaces/{_quoted(namespace)}/{_quoted(metric)}"
+        # Its client has resources in lower case, and takes an external metric's name for one.
+        path = f"{_EXTERNAL}/namespaces/{_quoted(namespace)}/{_quoted(metric.lower())}"
         items = self._items("external", path, labelSelector=selector)
         return Quantity.from_milli(sum(_thousandths(item).milli_value() for item in items))
 

@@ -21,6 +21,7 @@ class Index:
     def __init__(self, mapper: RESTMapper) -> None:
         self._mapper = mapper
         self._lock = threading.Lock()
+        # By the name in lower case: an external name has no case.
         self._external: dict[str, dict[str, Job]] = {}
         # By the metric's name alone: the resource may be written in the singular, which only the mapper knows.
         self._custom: dict[str, tuple[Job, ...]] = {}
@@ -38,10 +39,8 @@ class Index:
                 if job.declaration.when_asked:
                     self._when_asked.add(job)
                 if job.declaration.resource is None:
-                    self._external[job.declaration.name] = {
-                        **self._external.get(job.declaration.name, {}),
-                        job.namespace: job,
-                    }
+                    lower = job.declaration.name.lower()
+                    self._external[lower] = {**self._external.get(lower, {}), job.namespace: job}
                 else:
                     self._custom[job.declaration.name] = (*self._custom.get(job.declaration.name, ()), job)
 
@@ -51,17 +50,18 @@ class Index:
         with self._lock:
             self._when_asked -= gone
             for name in {job.declaration.name for job in gone}:
-                series = {place: job for place, job in self._external.get(name, {}).items() if job not in gone}
-                self._external[name] = series
+                lower = name.lower()
+                series = {place: job for place, job in self._external.get(lower, {}).items() if job not in gone}
+                self._external[lower] = series
                 self._custom[name] = tuple(job for job in self._custom.get(name, ()) if job not in gone)
                 if not series:
-                    del self._external[name]
+                    del self._external[lower]
                 if not self._custom[name]:
                     del self._custom[name]
 
     def external(self, metric: str, namespace: str) -> Job | None:
         """Find who answers a read in this namespace; a read of all namespaces (`*`) is answered from there alone."""
-        jobs = self._external.get(metric, {})
+        jobs = self._external.get(metric.lower(), {})
         return jobs.get(namespace) or jobs.get(NAMESPACE_ALL)
 
     def custom(self, info: CustomMetricInfo, namespace: str) -> Job | None:
@@ -92,7 +92,8 @@ class Index:
 
     def external_infos(self) -> list[ExternalMetricInfo]:
         """List the external metrics."""
-        return [ExternalMetricInfo(name) for name in list(self._external)]
+        names = (job.declaration.name for jobs in list(self._external.values()) for job in jobs.values())
+        return [ExternalMetricInfo(name) for name in dict.fromkeys(names)]
 
     @property
     def from_memory(self) -> bool:
@@ -112,7 +113,7 @@ class Index:
 
     def _named(self, job: Job) -> Iterable[Job]:
         if job.declaration.resource is None:
-            return self._external.get(job.declaration.name, {}).values()
+            return self._external.get(job.declaration.name.lower(), {}).values()
         return self._custom.get(job.declaration.name, ())
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from marshmallow import Schema, ValidationError, fields, validates_schema
+from marshmallow import Schema, ValidationError, fields, validates, validates_schema
 
 from metrics_apiserver.provider import (
     CustomMetricInfo,
@@ -31,6 +31,7 @@ from metrics_apiserver.provider import (
     list_object_names,
     metric_value,
 )
+from metrics_apiserver_providers.external_names import refuse_alike
 
 __all__ = ["WritableOptions", "WritableProvider"]
 
@@ -89,6 +90,11 @@ class WritableOptions(Options):
         fields.Nested(_ValueSchema), load_default=list, metadata={"help": "What is there from the start."}
     )
 
+    @validates("values")
+    def _has_no_name_twice(self, values: Sequence[Mapping[str, Any]], **_: Any) -> None:
+        # A row that is wrong itself may have none.
+        refuse_alike(row["metric"] for row in values if "metric" in row and "resource" not in row)
+
 
 class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableMetrics):
     """One value per object and metric; external values are told apart by their labels as well."""
@@ -102,6 +108,8 @@ class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableM
         self._lock = threading.Lock()
         self._custom: dict[_CustomKey, _Sample] = {}
         self._external: dict[str, dict[_ExternalKey, _Sample]] = {}
+        # The names of those, by the name in lower case; it is asked in lower case by the autoscaler.
+        self._by_lower: dict[str, tuple[str, ...]] = {}
         self._held = 0
         for metric, labels, value in _REFERENCE_SERIES:
             self._set_external(EVERY_NAMESPACE, ExternalMetricInfo(metric), labels, Quantity.of(value))
@@ -121,7 +129,7 @@ class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableM
 
     def series_count(self, info: CustomMetricInfo | ExternalMetricInfo, namespace: str) -> int:
         """Return how many label sets of an external metric were written; an object has one value."""
-        return len(self._external.get(info.metric, ())) if isinstance(info, ExternalMetricInfo) else 1
+        return len(self._external.get(self._named(info.metric), ())) if isinstance(info, ExternalMetricInfo) else 1
 
     def get_metric_by_name(
         self, ctx: RequestContext, name: NamespacedName, info: CustomMetricInfo, metric_selector: Selector
@@ -150,7 +158,7 @@ class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableM
     ) -> Sequence[ExternalMetricValue]:
         """Return the series of this namespace and of every namespace, in the order they were first written."""
         with self._lock:
-            series = self._external.get(info.metric, {})
+            series = self._external.get(self._named(info.metric), {})
             # Not pairs, of which the garbage collector would count one for each series, and stop everybody to look.
             keys, samples = list(series), list(series.values())
         return [
@@ -195,6 +203,21 @@ class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableM
             self._held -= 1
             if not series:
                 del self._external[info.metric]
+                self._write_name(info.metric, there=False)
+
+    def _named(self, metric: str) -> str:
+        """Return the name as it was written: exactly, or else the first of those that differ in case only."""
+        if metric in self._external:
+            return metric
+        return next(iter(self._by_lower.get(metric.lower(), ())), metric)
+
+    def _write_name(self, metric: str, *, there: bool) -> None:
+        """Keep the name of an external metric that is there now, or is no more; under the lock."""
+        lower = metric.lower()
+        names = {*self._by_lower.pop(lower, ())} - {metric} | ({metric} if there else set())
+        if names:
+            # Replaced as a whole: readers take no lock.
+            self._by_lower[lower] = tuple(sorted(names))
 
     def _value(self, name: NamespacedName, info: CustomMetricInfo, metric_selector: Selector) -> MetricValue | None:
         sample = self._custom.get((name, info))
@@ -215,7 +238,9 @@ class WritableProvider(CustomMetricsProvider, ExternalMetricsProvider, WritableM
         with self._lock:
             series = self._external.get(info.metric, {})
             self._put(series, key, sample)
-            self._external[info.metric] = series
+            if info.metric not in self._external:
+                self._external[info.metric] = series
+                self._write_name(info.metric, there=True)
 
     def _sample(self, value: Quantity, labels: Mapping[str, str]) -> _Sample:
         return _Sample(value, self.context.clock.now(), dict(labels))

@@ -66,7 +66,7 @@ def test_read_without_a_selector(result: Any, expected: Any) -> None:
     ("result", "sentence"),
     [
         pytest.param([1, 2], r"\[1, 2\] is not a number: give an int", id="a list"),
-        pytest.param("many", "quantities must match", id="a text"),
+        pytest.param("many", "the text 'many' is not a quantity", id="a text"),
         pytest.param(object(), "is not a number", id="an object"),
         pytest.param({"queue": 1}, "'queue' is not a label set", id="a key that is not a label set"),
         pytest.param({3: 1}, "the key 3 must be a label set", id="a key that is no text"),

@@ -152,6 +152,11 @@ class Metrics:
         registration = Registration(self, declaration)
         keys = [(declaration.resource, declaration.name, namespace) for namespace in declaration.namespaces]
         with self._lock:
+            if (spelling := self._other_spelling(declaration)) is not None:
+                raise ValueError(
+                    f"{declaration} is registered already as {spelling}: the case of an external metric's name does not"
+                    " count, since the autoscaler asks for it in lower case"
+                )
             for key in keys:
                 if other := self._taken.get(key):
                     raise ValueError(f"{declaration} of {_where(key[2])} is registered already, by {_by(other)}")
@@ -167,6 +172,13 @@ class Metrics:
             self._registrations[registration] = None
             self._taken.update(dict.fromkeys(keys, registration))
         return registration
+
+    def _other_spelling(self, declaration: Declaration) -> str | None:
+        names = (each.declaration.name for each in self._registrations if each.declaration.resource is None)
+        if declaration.resource is not None:
+            return None
+        lower = declaration.name.lower()
+        return next((name for name in names if name != declaration.name and name.lower() == lower), None)
 
     def _remove(self, registration: Registration) -> None:
         declaration = registration.declaration
