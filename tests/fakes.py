@@ -103,7 +103,7 @@ class TableProvider(CustomMetricsProvider, ExternalMetricsProvider):
         value = self.values.get((name.name, info.metric))
         if value is None:
             raise MetricNotFoundError(info.group_resource, info.metric, name.name, metric_selector)
-        if isinstance(value, Exception):
+        if isinstance(value, BaseException):
             raise value
         return metric_value(self.context, name, info, value)
 
@@ -111,6 +111,6 @@ class TableProvider(CustomMetricsProvider, ExternalMetricsProvider):
         self, ctx: RequestContext, namespace: str, metric_selector: Selector, info: ExternalMetricInfo
     ) -> Sequence[ExternalMetricValue]:
         values = self.external.get(info.metric, [])
-        if isinstance(values, Exception):
+        if isinstance(values, BaseException):
             raise values
         return [ExternalMetricValue(info.metric, NOON, value) for value in values]

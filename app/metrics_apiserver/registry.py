@@ -193,8 +193,8 @@ def build_one(settings: ProviderSettings, make_context: Callable[[str], Provider
     place = _place(settings, source)
     try:
         provider = make(context, options)
-    # SystemExit too: it is a failure of this one, and would end whoever builds without a sentence.
-    except (Exception, SystemExit) as error:
+    # Whatever it is: it is a failure of this one, and SystemExit would end whoever builds without a sentence.
+    except BaseException as error:
         raise ProviderError(f"{place} could not be started: {described(error)}") from error
     if not isinstance(provider, (CustomMetricsProvider, ExternalMetricsProvider)):
         raise ProviderError(f"{place} is not a provider, but a {type(provider).__name__}")

@@ -68,7 +68,7 @@ class _ChildMetrics(Collector):
         """Return the metrics, with the child's name as the provider's; none where the child's own collector fails."""
         try:
             collected = list(self._registry.collect())
-        except Exception:
+        except BaseException:
             # Those of its holder are shown all the same.
             self._logger.exception("%s: its metrics could not be collected", self._name)
             return

@@ -53,7 +53,7 @@ class ProviderRegistries(Collector):
             return []
         try:
             return list(registry.collect())
-        except Exception:
+        except BaseException:
             logger.exception("provider %s: its own metrics cannot be read", name)
             return []
         finally:

@@ -57,7 +57,8 @@ class EventThread:
                 del fire  # it is not kept until the next event
                 if number % _BURST == 0:
                     self._stopped.wait(_REST_SECONDS)
-        except Exception as error:
+        # Whatever a client library raises: it must be said that nobody listens any more.
+        except BaseException as error:
             self._logger.warning("%s: its events failed, and it is not run any more", self._what, exc_info=error)
         else:
             self._logger.debug("%s: its events are over", self._what)

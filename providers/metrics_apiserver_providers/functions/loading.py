@@ -114,7 +114,7 @@ def _load_file(name: str, content: bytes | None) -> Loaded:
     except LoadingError:
         _forget(module)
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         _forget(module)
         raise LoadingError(f"{name}{_line(error, str(path))}: {_message(error)}") from error
 
@@ -123,7 +123,7 @@ def _load_module(name: str) -> Loaded:
     module_name, _, attribute = name.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise LoadingError(f"the module {module_name} cannot be imported: {_message(error)}") from error
     if not attribute:
         return Loaded(_found(module, module_name), lambda: None)

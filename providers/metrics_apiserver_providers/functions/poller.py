@@ -131,7 +131,7 @@ class Poller:
             while (action := self._timetable.take(self._clock.monotonic())) is not None:
                 try:
                     action()
-                except Exception:
+                except BaseException:
                     # A fault of ours in one job must not be the end of all polls.
                     self._logger.exception("the poller failed, and goes on")
             time = self._timetable.next_time()
@@ -190,7 +190,7 @@ class Poller:
             try:
                 if took_event(events):
                     self._fire(jobs)
-            except Exception as error:
+            except BaseException as error:
                 self._queues.remove((events, jobs))
                 self._logger.warning("%s: its queue failed, and it is not run any more", jobs[0], exc_info=error)
         if self._queues:

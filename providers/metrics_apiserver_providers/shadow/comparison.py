@@ -15,7 +15,7 @@ __all__ = ["Comparison", "Difference", "Outcome", "Result", "by_key", "compare"]
 
 # Values under what they belong to, with its name for people; or what was raised.
 Keyed = Mapping[Hashable, tuple[str, Quantity]]
-Outcome = Keyed | Exception
+Outcome = Keyed | BaseException
 
 
 class Result(StrEnum):
@@ -50,7 +50,7 @@ class Comparison:
 
     result: Result
     differences: tuple[Difference, ...] = ()
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 def by_key(values: Iterable[Any]) -> Keyed:
@@ -68,10 +68,10 @@ def by_key(values: Iterable[Any]) -> Keyed:
 
 def compare(first: Outcome, second: Outcome, *, tolerance: Decimal) -> Comparison:
     """Compare two outcomes; the tolerance is in percent of the first value."""
-    if isinstance(first, Exception):
-        failed = Result.BOTH_FAILED if isinstance(second, Exception) else Result.FIRST_FAILED
+    if isinstance(first, BaseException):
+        failed = Result.BOTH_FAILED if isinstance(second, BaseException) else Result.FIRST_FAILED
         return Comparison(failed, error=first)
-    if isinstance(second, Exception):
+    if isinstance(second, BaseException):
         return Comparison(Result.SECOND_FAILED, error=second)
     differences = []
     for key in [*first, *(key for key in second if key not in first)]:

@@ -133,7 +133,7 @@ class ShadowProvider(CustomMetricsProvider, ExternalMetricsProvider):
         """Ask the first, and have the second asked and compared by somebody else."""
         try:
             answer = ask(self._first, ctx)
-        except Exception as error:
+        except BaseException as error:
             self._compare_soon(what, ask, ctx, _raising(error))
             raise
         # Read once by the comparison and once by the server.
@@ -155,7 +155,7 @@ class ShadowProvider(CustomMetricsProvider, ExternalMetricsProvider):
     def _start_second(self) -> None:
         try:
             self._second.start()
-        except Exception:
+        except BaseException:
             self.context.logger.exception("the second provider cannot start, and nothing is compared")
             return
         if not self._workers.start():
@@ -174,7 +174,7 @@ class ShadowProvider(CustomMetricsProvider, ExternalMetricsProvider):
     def _stop_part(self, part: Provider, which: str) -> None:
         try:
             part.stop()
-        except Exception:
+        except BaseException:
             self.context.logger.exception("the %s provider failed to stop", which)
 
 
@@ -185,11 +185,11 @@ def _outcome(ask: Callable[[], Any]) -> Outcome:
         return by_key((answer,) if isinstance(answer, MetricValue) else answer)
     except NotFoundError:
         return {}
-    except Exception as error:  # noqa: BLE001 - whatever it raises is what it is compared by
+    except BaseException as error:  # noqa: BLE001 - whatever it raises is what it is compared by
         return error
 
 
-def _raising(error: Exception) -> Callable[[], Any]:
+def _raising(error: BaseException) -> Callable[[], Any]:
     def ask() -> Any:
         raise error
 

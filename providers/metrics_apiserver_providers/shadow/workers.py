@@ -64,5 +64,5 @@ class Workers:
                 continue
             try:
                 job()
-            except Exception:
+            except BaseException:
                 self._logger.exception("a comparison failed")

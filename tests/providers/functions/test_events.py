@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 from collections.abc import Iterator
@@ -53,13 +54,23 @@ def test_queue_that_is_added_later_is_looked_into(polling: Polling) -> None:
 class BrokenQueue:
     """A queue whose other end is gone."""
 
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
     def get_nowait(self) -> object:
-        raise EOFError
+        raise self.error
 
 
-def test_queue_that_fails_is_given_up_and_hurts_no_other(polling: Polling, caplog: pytest.LogCaptureFixture) -> None:
+# What client libraries raise.
+ERRORS = [EOFError(), asyncio.CancelledError(), KeyboardInterrupt(), GeneratorExit(), SystemExit(3)]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_queue_that_fails_is_given_up_and_hurts_no_other(
+    polling: Polling, caplog: pytest.LogCaptureFixture, error: BaseException
+) -> None:
     events: queue.Queue[int] = queue.Queue()
-    polling.add(BrokenQueue(), "broken")
+    polling.add(BrokenQueue(error), "broken")
     polling.add(events, "whole")
     polling.poller.start()
     events.put(1)
@@ -123,10 +134,13 @@ def test_iterable_of_events_is_iterated_on_a_thread_of_its_own(polling: Polling)
     assert value(polling, job) == "1"
 
 
-def test_iterable_that_fails_is_given_up_with_its_reason(polling: Polling, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_iterable_that_fails_is_given_up_with_its_reason(
+    polling: Polling, caplog: pytest.LogCaptureFixture, error: BaseException
+) -> None:
     def events() -> Iterator[int]:
         yield 1
-        raise ConnectionResetError("the broker has gone")
+        raise error
 
     polling.add(events())
     polling.poller.start()

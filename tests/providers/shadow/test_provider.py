@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import time
@@ -39,7 +40,9 @@ CART = NamespacedName("shop", "cart-0")
 
 def queue(given: Any) -> TableProvider:
     """A provider of one external metric."""
-    return TableProvider(external={"queue": given if isinstance(given, Exception) else [Quantity.of(x) for x in given]})
+    return TableProvider(
+        external={"queue": given if isinstance(given, BaseException) else [Quantity.of(x) for x in given]}
+    )
 
 
 def external(shadow: ShadowProvider, metric: str = "queue") -> list[str]:
@@ -67,6 +70,13 @@ def external(shadow: ShadowProvider, metric: str = "queue") -> list[str]:
             "second_failed",
             "shadow migration: queue in shop: the second cannot answer, and the first can: ZeroDivisionError",
             id="the second has a mistake",
+        ),
+        pytest.param(
+            [1],
+            asyncio.CancelledError(),
+            "second_failed",
+            "shadow migration: queue in shop: the second cannot answer, and the first can: CancelledError",
+            id="the second raises as a cancelled task does",
         ),
     ],
 )

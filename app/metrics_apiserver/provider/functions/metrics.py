@@ -165,7 +165,7 @@ class Metrics:
                 for watcher in self._watchers:
                     watcher.added(registration)
                     told.append(watcher)
-            except Exception:
+            except BaseException:
                 for watcher in told:
                     watcher.removed(registration)
                 raise
