@@ -2,13 +2,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RUNS := $(VENV)/.runs
 INSTALLED := $(VENV)/.installed
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # What starts real servers is one group, and runs in its order beside all else (tests/conftest.py).
 SIDE_BY_SIDE := --numprocesses=auto --maxprocesses=4 --dist=loadscope
 
 .PHONY: help setup run test test-fast test-python docs lint format audit controlplane bench bench-smoke clean
 help:
-	@echo "make run           serve with the embedded default: no cluster, loopback, self-signed certificate"
+	@echo "make run           serve with the embedded default: no cluster, loopback, self-signed certificate; PORT=8443"
 	@echo "make test          pass every test, on real control planes (built once, about ten minutes each)"
 	@echo "make test-fast     the tests that need nothing but this process, in about a minute"
 	@echo "make test-python   run the tests without the control plane with the newest Python found"
@@ -22,17 +24,24 @@ help:
 
 setup: $(INSTALLED)
 
-$(INSTALLED): setup.cfg pyproject.toml constraints.txt
+# The server alone, which is all that `make run` needs.
+$(RUNS): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=python3.12")'
 	@$(PYTHON) -c 'import ensurepip, venv' || { echo "$(PYTHON) has no venv module: apt-get install python3-venv"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt setuptools
+	@echo "Installing the server and what it needs into $(VENV), in the versions of constraints.txt"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) setuptools
 	@rm -rf *.egg-info # an old one, found first in this folder, would hide new entry points
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable '.[test,lint]'
+	@$(PIP) --no-build-isolation --editable .
 	@touch $@
 
-run: setup
-	@exec $(BIN)/gunicorn wsgi:app
+$(INSTALLED): $(RUNS)
+	@echo "Installing what the tests and the linters need into $(VENV)"
+	@$(PIP) --no-build-isolation --editable '.[test,lint]'
+	@touch $@
+
+run: $(RUNS)
+	@exec env $(if $(PORT),METRICS_APISERVER_SECURE_PORT=$(PORT)) $(BIN)/gunicorn wsgi:app
 
 test: setup
 	$(BIN)/pytest $(SIDE_BY_SIDE)

@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from metrics_apiserver import cli
 from metrics_apiserver.configuration import settings_from
+from metrics_apiserver.settings import settings_table
 from tests.conftest import environ
 
 
@@ -296,3 +298,43 @@ def run(
         ["sh", "-c", f'exec "$0" -m metrics_apiserver.cli "$@" {closing}', sys.executable, *arguments[command]],
         stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        pytest.param(["serve", "--secure-prot=1"], "--secure-prot=1; did you mean --secure-port?", id="a flag"),
+        pytest.param(["serve", "--provder", "x"], "did you mean --provider?", id="one with its value apart"),
+        pytest.param(["validate", "x", "--objekts=a"], "did you mean --objects?", id="of another command"),
+        pytest.param(["serve", "--nonsense-at-all"], "arguments: --nonsense-at-all\n", id="nothing"),
+    ],
+)
+def test_misspelt_flag_is_told_which_is_meant(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(arguments)
+    assert sentence in capsys.readouterr().err
+
+
+def test_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"metrics-apiserver {version('metrics-apiserver')}\n"
+
+
+@pytest.mark.parametrize("command", [[], ["serve"], ["validate"], ["providers"]], ids=" ".join)
+def test_help_has_an_example(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([*command, "--help"])
+    assert f"Example: metrics-apiserver {' '.join(command)}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_help_of_serve_has_every_flag_with_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["serve", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for row in settings_table():
+        assert f"{row.flag} {row.takes}" in text or f"{row.flag} [{row.takes}]" in text, row.flag
+    for title in ("serving:", "the cluster:", "authentication:", "the log:"):
+        assert title in text

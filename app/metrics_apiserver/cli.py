@@ -9,7 +9,9 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
+from metrics_apiserver import registry
 from metrics_apiserver.configuration import flags, load
 from metrics_apiserver.provider import kinds
 from metrics_apiserver.serving.certificates import load_certificate
@@ -29,16 +31,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = flags.Parser(
         prog="metrics-apiserver",
         description="The Kubernetes custom and external metrics API server.",
+        epilog="Example: metrics-apiserver serve --metrics queues.py",
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"metrics-apiserver {version(registry.DISTRIBUTION)}")
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser(
         "serve",
         help="serve both APIs over TLS",
         description=f"Serve both APIs. Every flag is also read from {ENVIRONMENT_PREFIX}<NAME> and from --config.",
+        epilog="Example: metrics-apiserver serve --metrics queues.py --secure-port 8443 --request-timeout 5s",
         allow_abbrev=False,
     )
     flags.add_sources(serve)
@@ -47,11 +52,17 @@ def _parser() -> argparse.ArgumentParser:
         "validate",
         help="say what is wrong with a file for --config, with each line",
         description="Say what `serve --config FILE` would say at the start, with the same flags; nothing is started.",
+        epilog="Example: metrics-apiserver validate config.yaml",
         allow_abbrev=False,
     )
     validate.add_argument("config", metavar="FILE", help="the file")
     flags.add_settings(validate)
-    commands.add_parser("providers", help="list the installed providers", allow_abbrev=False)
+    commands.add_parser(
+        "providers",
+        help="list the installed providers",
+        epilog="Example: metrics-apiserver providers",
+        allow_abbrev=False,
+    )
     return parser
 
 

@@ -29,6 +29,7 @@ from metrics_apiserver.provider import (
     kinds,
 )
 from metrics_apiserver.settings import Place, Problem, ProviderSettings, flatten_messages, located_messages
+from metrics_apiserver.settings.problems import meant
 
 __all__ = [
     "DISTRIBUTION",
@@ -234,7 +235,10 @@ def _find(settings: ProviderSettings, installed: Sequence[EntryPoint]) -> EntryP
     if found is None:
         names = ", ".join(sorted({entry.name for entry in installed} | set(_offered)))
         known = f"installed are: {names}" if names else "none is installed (install first: pip install -e .)"
-        raise ProviderError(f"provider {settings.name}: there is no provider of the kind {settings.kind}; {known}")
+        guess = meant(settings.kind, {entry.name for entry in installed} | set(_offered))
+        raise ProviderError(
+            f"provider {settings.name}: there is no provider of the kind {settings.kind}{guess}; {known}"
+        )
     return found
 
 

@@ -206,7 +206,13 @@ def test_provider_flags_replace_the_list_of_the_file(tmp_path: Path) -> None:
         pytest.param(environ(shutdown_delay_duration="-1s"), "Not a duration", id="a delay below zero"),
         pytest.param(environ(authentication_skip_lookup="1"), "Must be true or false.", id="a switch that is a number"),
         pytest.param(environ(config="/nowhere/x"), "No such file", id="a config file that is not there"),
-        pytest.param(environ(secure_prot="1"), "METRICS_APISERVER_SECURE_PROT: there is no such setting", id="a typo"),
+        pytest.param(
+            environ(secure_prot="1"),
+            "METRICS_APISERVER_SECURE_PROT: there is no such setting; did you mean METRICS_APISERVER_SECURE_PORT?",
+            id="a typo",
+        ),
+        pytest.param(environ(x="1"), "METRICS_APISERVER_X: there is no such setting", id="a setting of nobody"),
+        pytest.param(environ(server_port="1"), "METRICS_APISERVER_SERVER_PORT: there is no", id="a port of no Service"),
         pytest.param(environ(provider=""), "no provider is configured", id="no provider at all"),
         pytest.param(environ(provider="a,a"), "the name a is given twice", id="one name for two instances"),
         pytest.param(environ(v="high"), "-v (METRICS_APISERVER_V)=high", id="verbosity that is not a number"),
@@ -222,7 +228,7 @@ def test_problem(variables: dict[str, str], problem: str) -> None:
     ("text", "problem"),
     [
         pytest.param("securePort: [1]", "FILE:1: securePort=[1]: Not a valid integer.", id="a list for a number"),
-        pytest.param("secureProt: 1", "FILE:1: secureProt: there is no such setting", id="a typo"),
+        pytest.param("secureProt: 1", "secureProt: there is no such setting; did you mean securePort?", id="a typo"),
         pytest.param("apiAudiences: [1]", "FILE:1: apiAudiences=[1]: Not a list of texts", id="a list of numbers"),
         pytest.param("apiAudiences: 1", "FILE:1: apiAudiences=1: Not a list of texts", id="a number for a list"),
         pytest.param(
@@ -338,3 +344,34 @@ def test_nobody_relies_on_authentication_without_a_cluster(row: Setting) -> None
     value = "true" if row.switch else __file__
     problem, *_ = problems_of({row.variable: value})
     assert problem.startswith(f"{row.flag}: there is no cluster, and nobody checks who asks")
+
+
+SERVICE = {"SERVICE_HOST": "10.0.0.1", "SERVICE_PORT": "443", "SERVICE_PORT_HTTPS": "443", "PORT": "tcp://10.0.0.1:443"}
+SERVICE |= {"PORT_443_TCP": "tcp://10.0.0.1:443", "PORT_443_TCP_PROTO": "tcp", "PORT_443_TCP_ADDR": "10.0.0.1"}
+
+
+@pytest.mark.parametrize("name", ["", "X_", "WEB_2_", "SECURE_", "CONFIG_RELOADER_"])
+def test_variables_that_kubernetes_makes_for_services_are_no_settings(name: str) -> None:
+    """For one of our name, and for those whose names begin with it."""
+    variables = {f"METRICS_APISERVER_{name}{rest}": value for rest, value in SERVICE.items()}
+    variables.pop("METRICS_APISERVER_SECURE_PORT", None)
+    assert settings_from(variables).serving.secure_port == 6443
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        pytest.param({}, id="the embedded default"),
+        pytest.param(environ(provider="constant"), id="a provider that is named"),
+        pytest.param(environ(provider="writable"), id="the writable provider by its name"),
+        pytest.param(environ(metrics="queues.py"), id="functions"),
+    ],
+)
+def test_bundled_objects_are_there_unless_others_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    """A read of `pods/*` would find nothing without them."""
+    monkeypatch.chdir(tmp_path)
+    assert settings_from(variables).cluster.objects.endswith("embedded/objects.yaml")
+    (tmp_path / "own.yaml").touch()
+    assert settings_from(variables | environ(objects="own.yaml")).cluster.objects == "own.yaml"

@@ -450,3 +450,42 @@ def test_external_names_that_differ_in_case_only_are_refused(namespace: str, oth
     metrics.add_metric(other, "queue-depth", None, lambda: 2)
     metrics.add_custom_metric("*", "pods", "Queue", None, lambda: 1)
     metrics.add_custom_metric("*", "pods", "queue", None, lambda: 1)
+
+
+@pytest.mark.parametrize(
+    ("resource", "sentence"),
+    [
+        pytest.param("deployments.apps/v1", "is not a resource: write pods, or deployments.apps", id="an apiVersion"),
+        pytest.param("pods/log", "is not a resource", id="a subresource"),
+        pytest.param("apps/v1/deployments", "is not a resource", id="a path"),
+        pytest.param("two words", "is not a resource", id="words"),
+        pytest.param("", "is not a resource", id="nothing"),
+        pytest.param(GroupResource("pods", "a b"), "is not a resource", id="an object of two words"),
+        pytest.param("deployments.v1.apps", "has a version, .*: write deployments.apps", id="a version"),
+        pytest.param("pods.v1", "has a version, .*: write pods$", id="a version of the core"),
+        pytest.param("widgets.v1beta1.example.com", "write widgets.example.com", id="a beta version"),
+    ],
+)
+def test_resource_that_can_never_be_served_is_refused(resource: Any, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Metrics().custom(resource, "queue")(lambda: 1)
+
+
+@pytest.mark.parametrize("resource", ["pods", "Deployment.apps", "ingresses.networking", "widgets.vendor.example.com"])
+def test_resource_that_a_cluster_may_have_is_taken(resource: str) -> None:
+    Metrics().custom(resource, "queue")(lambda: 1)
+
+
+def test_decorator_without_parentheses_is_told_of_them() -> None:
+    metrics = Metrics()
+    with pytest.raises(TypeError, match=r'depth: the decorator needs parentheses: @metrics\.external\("queue-depth"\)'):
+
+        @metrics.external  # type: ignore[arg-type]
+        def depth() -> int:
+            return 1
+
+    with pytest.raises(TypeError, match=r'sessions: .*: @metrics\.custom\("pods", "open-sessions"\)'):
+
+        @metrics.custom  # type: ignore[arg-type]
+        def sessions() -> int:
+            return 1

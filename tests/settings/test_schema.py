@@ -123,7 +123,11 @@ WORDS = "Must be empty, error, zero, value: QUANTITY or last: DURATION."
     ("key", "problem"),
     [
         pytest.param("typo: 1", "FILE:4: providers[0].typo: There is no such key.", id="an unknown key"),
-        pytest.param("on_empty: zero", "FILE:4: providers[0].on_empty: There is no such key.", id="snake case"),
+        pytest.param(
+            "on_empty: zero",
+            "FILE:4: providers[0].on_empty: There is no such key; did you mean onEmpty?",
+            id="snake case",
+        ),
         pytest.param("onNotFound: go", "FILE:4: providers[0].onNotFound: Must be one of: next, stop.", id="no word"),
         pytest.param("timeout: 2", "FILE:4: providers[0].timeout: Not a duration", id="a number for a duration"),
         pytest.param("timeout: 0s", "FILE:4: providers[0].timeout: Must be at least 1ms", id="no time at all"),
@@ -148,7 +152,11 @@ WORDS = "Must be empty, error, zero, value: QUANTITY or last: DURATION."
         pytest.param("match:\n  - {}\n  - x", "FILE:6: providers[0].match[1]: Must be a mapping.", id="in a list"),
         pytest.param("match:\n    api: both", "FILE:5: providers[0].match.api: Must be one of", id="no such API"),
         pytest.param("match:\n  - {}\n  - api: both", "FILE:6: providers[0].match[1].api: Must be", id="the second"),
-        pytest.param("match: {metric: x}", "FILE:4: providers[0].match.metric: There is no such key.", id="its typo"),
+        pytest.param(
+            "match: {metric: x}",
+            "FILE:4: providers[0].match.metric: There is no such key; did you mean metrics?",
+            id="its typo",
+        ),
         pytest.param("match: {metrics: []}", "FILE:4: providers[0].match.metrics: Must not be empty", id="no glob"),
         pytest.param("match: {metrics: [1]}", "FILE:4: providers[0].match.metrics: Not a list of texts", id="numbers"),
         pytest.param(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from metrics_apiserver.settings import ENVIRONMENT_PREFIX, Setting, settings_table
+from metrics_apiserver.settings.problems import meant
+from metrics_apiserver.settings.sections import settings_by_section
 
-__all__ = ["add_settings", "add_sources", "variables"]
+__all__ = ["Parser", "add_settings", "add_sources", "variables"]
 
 
 def add_sources(parser: argparse._ActionsContainer) -> None:
@@ -23,13 +25,44 @@ def add_sources(parser: argparse._ActionsContainer) -> None:
 
 
 def add_settings(parser: argparse._ActionsContainer) -> None:
-    """Add a flag for each setting. Values are checked with all the others, so that every problem is told at once."""
-    for setting in settings_table():
-        names = ["-v", "--v"] if setting.name == "v" else [setting.flag]
-        default = f" (default: {setting.default_text})" if setting.default_text else ""
-        parser.add_argument(
-            *names, dest=setting.name, metavar="VALUE", help=f"{setting.help}{default}", **_taking(setting)
-        )
+    """Add a flag for each setting, in groups by section.
+
+    Values are checked with all the others, so that every problem is told at once.
+    """
+    for title, rows in settings_by_section():
+        group = parser.add_argument_group(title)
+        for setting in rows:
+            names = ["-v", "--v"] if setting.name == "v" else [setting.flag]
+            default = f" (default: {setting.default_text})" if setting.default_text else ""
+            group.add_argument(
+                *names,
+                dest=setting.name,
+                metavar=setting.takes,
+                # A percent sign is argparse's own.
+                help=f"{setting.help}{default}".replace("%", "%%"),
+                **_taking(setting),
+            )
+
+
+class Parser(argparse.ArgumentParser):
+    """Says of a misspelt flag which one is probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and leave with 2."""
+        _, begin, rest = message.partition("unrecognized arguments: ")
+        if begin:
+            known = [name for action in self._all_actions() for name in action.option_strings]
+            guesses = (meant(word.partition("=")[0], known) for word in rest.split() if word.startswith("-"))
+            message += next(filter(None, guesses), "")
+        super().error(message)
+
+    def _all_actions(self) -> list[argparse.Action]:
+        """Return also those of the commands: an unknown flag of a command is found by the whole."""
+        found = list(self._actions)
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                found += [each for command in action.choices.values() for each in command._actions]
+        return found
 
 
 def _taking(setting: Setting) -> dict[str, Any]:

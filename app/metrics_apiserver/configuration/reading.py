@@ -31,6 +31,9 @@ from metrics_apiserver.settings.sections import FunctionsSettings
 
 __all__ = ["load", "located", "read", "settings_from"]
 
+# What a server without any setting serves, and the objects of standalone mode where nobody names others.
+_BUNDLED = resources.files("metrics_apiserver") / "embedded"
+
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
     """Read the settings of these variables, and of the file that they name. Raises SettingsError with every problem.
@@ -65,8 +68,11 @@ def read(environ: Mapping[str, str], content: bytes | None = None) -> tuple[Sett
     source = Source.open(environ, content)
     cluster = dataclasses.replace(source.section(ClusterSettings), in_cluster=in_cluster(environ))
     providers, functions = source.providers(), source.section(FunctionsSettings)
-    if providers is None and cluster.standalone:
-        providers, cluster = _embedded(cluster, writable=not functions.metrics)
+    if cluster.standalone:
+        if providers is None:
+            providers = _embedded(cluster, writable=not functions.metrics)
+        if not cluster.objects:
+            cluster = dataclasses.replace(cluster, objects=str(_BUNDLED / "objects.yaml"))
     settings = Settings(
         serving=source.section(ServingSettings),
         cluster=cluster,
@@ -87,17 +93,15 @@ def located(settings: Settings, problems: Iterable[Problem]) -> list[Problem]:
     return Source.open(settings.origin.environ, settings.origin.content).located(found) if found else []
 
 
-def _embedded(cluster: ClusterSettings, *, writable: bool) -> tuple[tuple[ProviderSettings, ...], ClusterSettings]:
-    """Return the bundled default of standalone mode: the writable provider, with objects and values to look at.
+def _embedded(cluster: ClusterSettings, *, writable: bool) -> tuple[ProviderSettings, ...]:
+    """Return the bundled default of standalone mode: the writable provider, with values to look at.
 
-    Who brings objects of their own gets the provider without the values, which belong to the bundled objects. Who
-    brings metrics of their own gets the objects alone.
+    Who brings objects of their own gets it without the values, which belong to the bundled objects. Who brings metrics
+    of their own gets none.
     """
-    folder = resources.files("metrics_apiserver") / "embedded"
     if not writable:
-        return (), cluster if cluster.objects else dataclasses.replace(cluster, objects=str(folder / "objects.yaml"))
+        return ()
     if cluster.objects:
-        return (ProviderSettings(name="writable", kind="writable"),), cluster
-    document = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    providers = tuple(InstanceSchema(many=True).load(document["providers"]))
-    return providers, dataclasses.replace(cluster, objects=str(folder / "objects.yaml"))
+        return (ProviderSettings(name="writable", kind="writable"),)
+    document = yaml.safe_load((_BUNDLED / "config.yaml").read_text(encoding="utf-8"))
+    return tuple(InstanceSchema(many=True).load(document["providers"]))

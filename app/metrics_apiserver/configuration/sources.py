@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from marshmallow import ValidationError
 
 from metrics_apiserver.configuration.document import Document
 from metrics_apiserver.settings import ENVIRONMENT_PREFIX, Origin, Place, Problem, ProviderSettings, settings_table
-from metrics_apiserver.settings.problems import flatten_messages, located_messages, printable, written_place
+from metrics_apiserver.settings.problems import flatten_messages, located_messages, meant, printable, written_place
 from metrics_apiserver.settings.schema import InstanceSchema
 from metrics_apiserver.settings.sections import rows_of
 
@@ -122,21 +122,41 @@ class Source:
         known = {setting.variable for setting in rows} | {ENVIRONMENT_PREFIX + name for name in ("CONFIG", "PROVIDER")}
         keys = {setting.key for setting in rows} | {"providers"}
         for variable in sorted(self.environ):
-            if not variable.startswith(ENVIRONMENT_PREFIX) or _SERVICE_LINK.fullmatch(variable):
+            if not variable.startswith(ENVIRONMENT_PREFIX) or _is_service_link(variable, self.environ):
                 continue
             if variable not in known | _OTHER_VARIABLES:
-                self.problems.append(Problem(f"{variable}: there is no such setting"))
+                self.problems.append(Problem(f"{variable}: there is no such setting{meant(variable, known)}"))
         self._refuse(
-            Problem(f"{key}: there is no such setting", (key,)) for key in self.document.values if key not in keys
+            Problem(f"{key}: there is no such setting{meant(key, keys)}", (key,))
+            for key in self.document.values
+            if key not in keys
         )
 
 
 # Variables with our prefix that are no settings of the server: the cache folder of the project's own tools.
 _OTHER_VARIABLES = {ENVIRONMENT_PREFIX + "CACHE"}
-# What a kubelet puts into a pod's environment for a Service with our name: `…_SERVICE_HOST`, `…_PORT_443_TCP_ADDR`.
+# What a kubelet puts into a pod's environment for a Service whose name is ours, or begins with it:
+# `…_SERVICE_HOST`, `…_WEB_SERVICE_PORT_HTTPS`, `…_WEB_PORT_443_TCP_ADDR`.
 _SERVICE_LINK = re.compile(
-    ENVIRONMENT_PREFIX + r"(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+    r"SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?"
 )
+
+
+def _is_service_link(variable: str, environ: Mapping[str, str]) -> bool:
+    """Return whether it is one of a Service: ours, or one that has an address, which a misspelt setting has not."""
+    return any(
+        _SERVICE_LINK.fullmatch(variable, len(prefix))
+        and (prefix == ENVIRONMENT_PREFIX or f"{prefix}SERVICE_HOST" in environ)
+        for prefix in _prefixes(variable)
+    )
+
+
+def _prefixes(variable: str) -> Iterator[str]:
+    """Return what may be the name of a Service: up to each underscore, our own prefix first."""
+    end = len(ENVIRONMENT_PREFIX)
+    while end > 0:
+        yield variable[:end]
+        end = variable.find("_", end) + 1
 
 
 _INSTANCE = InstanceSchema()

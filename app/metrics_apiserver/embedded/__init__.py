@@ -13,8 +13,8 @@ __all__ = ["curl_lines", "is_embedded"]
 
 def is_embedded(settings: Settings) -> bool:
     """Return whether the embedded default is in use: the package's own objects, and their values."""
-    if not any(each.kind == "writable" for each in settings.providers):
-        return False  # --metrics takes the objects alone
+    if not any(each.kind == "writable" and each.options.get("values") for each in settings.providers):
+        return False  # others take the objects alone
     with resources.as_file(resources.files("metrics_apiserver") / "embedded") as folder:
         return bool(settings.cluster.objects) and Path(settings.cluster.objects).parent == folder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +22,8 @@ class StandaloneCluster:
         self.objects = _StandaloneObjects(self.mapper.mappings, objects)
 
     def start(self) -> None:
-        """Do nothing: everything is there."""
+        """Say which objects there are; everything is there."""
+        _logger.info("the objects that are known: %s", self.objects.counted() or "none")
 
     def stop(self) -> None:
         """Do nothing."""
@@ -29,6 +31,11 @@ class StandaloneCluster:
     def check(self) -> str | None:
         """Return None: there is nothing that could be missing."""
         return None
+
+
+_logger = logging.getLogger("metrics_apiserver")
+# What is named of each resource.
+_NAMED = 3
 
 
 class _StandaloneObjects:
@@ -43,6 +50,15 @@ class _StandaloneObjects:
             name = NamespacedName(metadata.get("namespace") or "", metadata["name"])
             found[resource][name] = metadata.get("labels") or {}
         self._labels = {resource: dict(sorted(names.items())) for resource, names in found.items()}
+
+    def counted(self) -> str:
+        """Return the resources with their objects, as a line says them."""
+        parts = []
+        for resource, names in self._labels.items():
+            named = ", ".join(str(name) for name in list(names)[:_NAMED])
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            parts.append(f"{resource} ({named}{more})")
+        return "; ".join(parts)
 
     def list_names(
         self, mapping: RESTMapping, *, namespace: str, selector: Selector, timeout: float

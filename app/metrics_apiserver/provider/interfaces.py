@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from marshmallow import Schema
+from marshmallow import Schema, ValidationError
 
 from metrics_apiserver.errors import NotFoundError
 from metrics_apiserver.model.metrics import CustomMetricInfo, ExternalMetricInfo, ExternalMetricValue, MetricValue
@@ -15,6 +15,7 @@ from metrics_apiserver.model.resources import NamespacedName
 from metrics_apiserver.model.selectors import Selector
 from metrics_apiserver.provider.context import ProviderContext, RequestContext
 from metrics_apiserver.provider.helpers import list_object_names
+from metrics_apiserver.settings.problems import suggest_keys
 
 __all__ = ["CustomMetricsProvider", "ExternalMetricsProvider", "Options", "Provider", "WritableMetrics"]
 
@@ -24,6 +25,11 @@ class Options(Schema):
 
     # As `ProviderContext.restarting` says it; what the options name was right at an earlier start.
     restarting: bool = False
+
+    def handle_error(self, error: ValidationError, data: Any, *, many: bool, **_: Any) -> None:
+        """Say of a misspelt option which one is probably meant."""
+        known = [each.data_key or name for name, each in self.fields.items()]
+        suggest_keys(error.messages, known, self.error_messages["unknown"])
 
 
 class Provider:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
-__all__ = ["Place", "Problem", "flatten_messages", "located_messages", "printable", "written_place"]
+__all__ = [
+    "Place",
+    "Problem",
+    "flatten_messages",
+    "located_messages",
+    "meant",
+    "printable",
+    "suggest_keys",
+    "written_place",
+]
 
 # Where something stands below the top of the file: keys, and the numbers of list items.
 Place = tuple[str | int, ...]
@@ -35,6 +45,31 @@ def printable(text: str) -> str:
     """Return a text as a sentence may quote it: on one line, and with what has no encoding escaped."""
     text = text.encode("utf-8", "backslashreplace").decode()
     return text if text.isprintable() else "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+# Nobody means something by more than this, and comparing takes time with the length.
+_LONGEST_NAME = 100
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return what ends a sentence about an unknown name: `; did you mean --objects?`, or nothing."""
+    if len(name) > _LONGEST_NAME:
+        return ""
+    by_lower = {each.lower(): each for each in known}
+    close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.7)
+    return f"; did you mean {by_lower[close[0]]}?" if close else ""
+
+
+def suggest_keys(messages: Any, known: Iterable[str], unknown: str) -> None:
+    """Add to marshmallow's messages of unknown keys which ones are probably meant; `unknown` is their sentence."""
+    if not isinstance(messages, dict):
+        return
+    names = list(known)
+    for key, sentences in messages.items():
+        if isinstance(key, int):
+            suggest_keys(sentences, names, unknown)
+        elif sentences == [unknown]:
+            messages[key] = [f"{unknown.removesuffix('.')}{meant(str(key), names) or '.'}"]
 
 
 def written_place(place: Place) -> str:

@@ -12,6 +12,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 from metrics_apiserver.model.labels import validate_label_key
 from metrics_apiserver.settings.durations import Duration, DurationField
 from metrics_apiserver.settings.lists import ListField
+from metrics_apiserver.settings.problems import suggest_keys
 from metrics_apiserver.settings.providers import (
     BreakerSettings,
     MatchSettings,
@@ -41,6 +42,11 @@ class _Keys(Schema):
     """What all have in common: how they say that something is not a mapping, or a key unknown."""
 
     error_messages = {"type": "Must be a mapping.", "unknown": "There is no such key."}  # noqa: RUF012 - marshmallow's
+
+    def handle_error(self, error: ValidationError, data: Any, *, many: bool, **_: Any) -> None:
+        """Say of a misspelt key which one is probably meant."""
+        known = [field.data_key or name for name, field in self.fields.items()]
+        suggest_keys(error.messages, known, self.error_messages["unknown"])
 
 
 class EntriesField(fields.Field[tuple[Any, ...]]):

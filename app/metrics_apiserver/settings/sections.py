@@ -28,6 +28,7 @@ __all__ = [
     "Setting",
     "rows_of",
     "setting",
+    "settings_by_section",
     "settings_table",
 ]
 
@@ -224,6 +225,27 @@ class LoggingSettings:
     )
 
 
+_SECTIONS: tuple[tuple[str, type[Any]], ...] = (
+    ("serving", ServingSettings),
+    ("the cluster", ClusterSettings),
+    ("authentication", AuthenticationSettings),
+    ("authorization", AuthorizationSettings),
+    ("discovery", DiscoverySettings),
+    ("functions", FunctionsSettings),
+    ("the log", LoggingSettings),
+)
+# What values are called in a usage line.
+_TAKES = {"secure_port": "PORT", "bind_address": "ADDRESS", "cert_dir": "FOLDER", "metrics": "FILE"}
+_TAKES_OF: dict[type[Any], str] = {
+    DurationField: "DURATION",
+    ListField: "LIST",
+    BooleanField: "BOOL",
+    fields.Integer: "NUMBER",
+    fields.Float: "NUMBER",
+    fields.String: "TEXT",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One row of the table of settings: its names in the three places, its help and its default."""
@@ -259,6 +281,13 @@ class Setting:
         return isinstance(self.schema_field, ListField)
 
     @property
+    def takes(self) -> str:
+        """What its value is, as a usage line says it: `PORT`, `FILE`, `DURATION`."""
+        if self.name.endswith(("_file", "kubeconfig")) or self.name == "objects":
+            return "FILE"
+        return _TAKES.get(self.name) or _TAKES_OF.get(type(self.schema_field), "VALUE")
+
+    @property
     def default_text(self) -> str:
         """The default as one would write it; empty where there is none."""
         if self.switch:
@@ -273,16 +302,12 @@ class Setting:
 
 def settings_table() -> list[Setting]:
     """List every setting that has a flag, in the order of the sections."""
-    sections = (
-        ServingSettings,
-        ClusterSettings,
-        AuthenticationSettings,
-        AuthorizationSettings,
-        DiscoverySettings,
-        FunctionsSettings,
-        LoggingSettings,
-    )
-    return [setting for section in sections for setting in rows_of(section)]
+    return [setting for _, rows in settings_by_section() for setting in rows]
+
+
+def settings_by_section() -> list[tuple[str, list[Setting]]]:
+    """List the sections by what they are about, each with its settings."""
+    return [(title, list(rows_of(section))) for title, section in _SECTIONS]
 
 
 def setting(name: str) -> Setting:

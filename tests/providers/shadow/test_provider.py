@@ -280,7 +280,9 @@ def test_counter_goes_with_its_registry() -> None:
         pytest.param({"kind": "nonsense"}, {"kind": ["there is no provider of the kind nonsense"]}, id="no such kind"),
         pytest.param({}, {"kind": ["Missing data for required field."]}, id="no kind"),
         pytest.param(
-            {"kind": "constant", "options": {"valu": 3}}, {"options": {"valu": ["Unknown field."]}}, id="its options"
+            {"kind": "constant", "options": {"valu": 3}},
+            {"options": {"valu": ["Unknown field; did you mean value?"]}},
+            id="its options",
         ),
         pytest.param(
             {"kind": "proxy"},

@@ -13,13 +13,16 @@ from typing import Any, Final
 from metrics_apiserver.model.resources import GroupResource
 from metrics_apiserver.provider.functions.triggers import Every, Trigger, check_trigger
 
-__all__ = ["NAMESPACE_ALL", "NAMESPACE_DEFAULT", "Declaration", "declare"]
+__all__ = ["NAMESPACE_ALL", "NAMESPACE_DEFAULT", "Declaration", "declare", "refuse_bare"]
 
 NAMESPACE_ALL: Final = "*"
 NAMESPACE_DEFAULT: Final = "default"
 
 _EXTERNAL_ARGUMENTS = ("ctx", "namespace", "name")
 _CUSTOM_ARGUMENTS = ("ctx", "objects")
+# A resource with its group, as a path has them: no version, no subresource.
+_RESOURCE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.IGNORECASE)
+_VERSION = re.compile(r"v[0-9]+((alpha|beta)[0-9]+)?(\.|\Z)")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 # What a poll's last good value is worth, unless the author says it: so many periods, but never less than so long.
 _PERIODS, _LEAST_MAX_AGE = 10, 60.0
@@ -86,6 +89,12 @@ def declare(
         raise type(error)(f"{what}: {error}") from None
 
 
+def refuse_bare(given: Any, form: str) -> None:
+    """Refuse a function in the place of a name: the decorator was written without parentheses. Raises TypeError."""
+    if callable(given):
+        raise TypeError(f"{getattr(given, '__name__', 'a function')}: the decorator needs parentheses: {form}")
+
+
 def _check_name(name: Any) -> None:
     if not isinstance(name, str) or not name or "/" in name:
         raise ValueError("a name is a text that is not empty and has no slash")
@@ -109,9 +118,17 @@ def _namespaces(given: Any) -> tuple[str, ...]:
 
 def _resource(given: Any) -> Any:
     resource = GroupResource.parse(given) if isinstance(given, str) else given
-    if resource is not None and (not isinstance(resource, GroupResource) or not resource.resource):
-        raise ValueError(f"{given!r} is not a resource: write pods, or deployments.apps")
+    if resource is None:
+        return None
+    if not isinstance(resource, GroupResource) or not _RESOURCE.fullmatch(str(resource)):
+        raise ValueError(f"{given!r} is not a resource: write pods, or deployments.apps, without a version")
+    if _VERSION.match(resource.group):
+        raise ValueError(f"{given!r} has a version, and a resource has none here: write {_without_version(resource)}")
     return resource
+
+
+def _without_version(resource: GroupResource) -> GroupResource:
+    return GroupResource(resource.resource, resource.group.partition(".")[2])
 
 
 def _max_age(given: float | timedelta | None, trigger: Trigger) -> float | None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 from metrics_apiserver.model.resources import GroupResource
-from metrics_apiserver.provider.functions.declarations import NAMESPACE_ALL, Declaration, declare
+from metrics_apiserver.provider.functions.declarations import NAMESPACE_ALL, Declaration, declare, refuse_bare
 from metrics_apiserver.provider.functions.triggers import Trigger
 
 __all__ = ["Metrics", "Registration", "Watcher"]
@@ -71,6 +71,7 @@ class Metrics:
         `max_age`, in seconds, is how long the last good value is served; without it, ten periods, at least 60 s.
         The function itself stays as it is.
         """
+        refuse_bare(name, '@metrics.external("queue-depth")')
 
         def register(function: _Function) -> _Function:
             self.add_metric(namespace, name, trigger, function, max_age=max_age)
@@ -81,7 +82,7 @@ class Metrics:
     def custom(
         self,
         resource: GroupResource | str,
-        name: str,
+        name: str = "",
         *,
         trigger: Trigger = None,
         namespace: str | Iterable[str] = NAMESPACE_ALL,
@@ -92,6 +93,7 @@ class Metrics:
         It is called with (ctx, objects): the objects that are asked for, as NamespacedName; at a poll, all there are.
         The rest is as with `external`.
         """
+        refuse_bare(resource, '@metrics.custom("pods", "open-sessions")')
 
         def register(function: _Function) -> _Function:
             self.add_custom_metric(namespace, resource, name, trigger, function, max_age=max_age)
