@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -338,3 +341,67 @@ def test_help_of_serve_has_every_flag_with_what_it_takes(capsys: pytest.CaptureF
         assert f"{row.flag} {row.takes}" in text or f"{row.flag} [{row.takes}]" in text, row.flag
     for title in ("serving:", "the cluster:", "authentication:", "the log:"):
         assert title in text
+
+
+@pytest.mark.parametrize(
+    ("files", "text", "flags", "sentence"),
+    [
+        pytest.param({}, "", ("--metrics=nowhere.py",), "nowhere.py cannot be read", id="no functions file"),
+        pytest.param({"q.py": "import nowhere_at_all"}, "", ("--metrics=q.py",), "q.py, line 1: Mod", id="its import"),
+        pytest.param({"q.py": "x = 1"}, "", ("--metrics=q.py",), "q.py has no Metrics", id="nothing declared"),
+        pytest.param({"o.yaml": "a: ["}, "objects: o.yaml", (), "o.yaml: not YAML", id="objects that cannot be read"),
+        pytest.param(
+            {"k": "{}"},
+            "kubeconfig: k\nproviders: [{name: a, kind: constant}]",
+            (),
+            "k: no current-context is set",
+            id="a kubeconfig of nothing",
+        ),
+        pytest.param(
+            {},
+            "providers: [{name: m, kind: functions, options: {module: nowhere_at_all}}]",
+            (),
+            "the module nowhere_at_all cannot be imported",
+            id="no module",
+        ),
+    ],
+)
+def test_validate_says_what_a_start_dies_of(
+    validate: Callable[..., tuple[int, list[str]]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    files: dict[str, str],
+    text: str,
+    flags: tuple[str, ...],
+    sentence: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, content in files.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    code, lines = validate(text, *flags)
+    assert code == 1
+    assert sentence in "\n".join(lines)
+
+
+def test_validate_reads_a_pipe_and_writes_json(tmp_path: Path) -> None:
+    """The lines are those of what came."""
+    command = [sys.executable, "-m", "metrics_apiserver.cli", "validate", "-", "-o", "json"]
+    done = subprocess.run(command, input=b"v: 1\ntypo: 1\n", capture_output=True, cwd=tmp_path, check=False, timeout=60)
+    assert done.returncode == 1, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["file"] == "-"
+    (problem,) = answer["problems"]
+    assert (problem["file"], problem["line"], problem["place"]) == ("-", 2, ["typo"])
+    assert "there is no such setting" in problem["sentence"]
+
+
+def test_taken_port_is_said_at_once_with_its_flag(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "metrics_apiserver.cli", "serve", f"--secure-port={port}"]
+        begun = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False, timeout=60)
+    assert done.returncode == 1
+    assert f"  - --secure-port={port}: something listens there already; name another port, or end it\n" in done.stderr
+    # gunicorn alone tries for five seconds.
+    assert time.monotonic() - begun < 5

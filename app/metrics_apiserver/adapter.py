@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from gunicorn.app.base import BaseApplication
 
 from metrics_apiserver import registry
-from metrics_apiserver.configuration import begin, flags, keep, read
+from metrics_apiserver.configuration import START_FAILED, begin, flags, keep, read, say_error
 from metrics_apiserver.configuration.sources import Source
 from metrics_apiserver.factory import create_app
 from metrics_apiserver.kube.config import load_client
@@ -37,8 +37,6 @@ from metrics_apiserver.settings import ENVIRONMENT_PREFIX
 
 __all__ = ["Adapter", "serve"]
 
-# gunicorn's own code for a worker that cannot boot: the master gives up at once instead of trying again for ever.
-_WORKER_BOOT_ERROR = 3
 
 Factory = Callable[[ProviderContext], Provider]
 
@@ -58,7 +56,7 @@ class Adapter:
             "flags of the server", f"Every one is also read from {ENVIRONMENT_PREFIX}<NAME> and from --config."
         )
         flags.add_sources(ours)
-        flags.add_settings(ours)
+        flags.add_settings(self._parser)
         self._factories: dict[Factory, tuple[str, list[type[Provider]]]] = {}
 
     def with_custom_metrics(self, factory: Factory, *, name: str = "custom-metrics") -> None:
@@ -166,5 +164,5 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         try:
             return begin(os.environ, partial(create_app, keep=keep))
         except (ProviderError, ValueError) as problem:
-            sys.stderr.write(f"{self.prog}: {problem}\n")
-            sys.exit(_WORKER_BOOT_ERROR)
+            say_error(problem, program=self.prog)
+            sys.exit(START_FAILED)

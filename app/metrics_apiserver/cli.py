@@ -6,16 +6,23 @@ import metrics_apiserver.descriptors  # noqa: F401 - before whatever opens a fil
 
 # isort: split
 import argparse
+import dataclasses
+import logging
 import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
+import orjson
+
 from metrics_apiserver import registry
 from metrics_apiserver.configuration import flags, load
+from metrics_apiserver.factory import create_app
 from metrics_apiserver.provider import kinds
+from metrics_apiserver.registry import ProviderError
 from metrics_apiserver.serving.certificates import load_certificate
-from metrics_apiserver.settings import ENVIRONMENT_PREFIX
+from metrics_apiserver.settings import ENVIRONMENT_PREFIX, Settings
+from metrics_apiserver.yaml_values import MOST_BYTES
 
 __all__ = ["main"]
 
@@ -51,11 +58,13 @@ def _parser() -> argparse.ArgumentParser:
     validate = commands.add_parser(
         "validate",
         help="say what is wrong with a file for --config, with each line",
-        description="Say what `serve --config FILE` would say at the start, with the same flags; nothing is started.",
+        description="Say what `serve --config FILE` would say at the start, with the same flags: providers are"
+        " built, but nothing is started or asked.",
         epilog="Example: metrics-apiserver validate config.yaml",
         allow_abbrev=False,
     )
-    validate.add_argument("config", metavar="FILE", help="the file")
+    validate.add_argument("config", metavar="FILE", help="the file; - for what comes by a pipe")
+    validate.add_argument("-o", "--output", choices=("text", "json"), default="text", help="how to say it")
     flags.add_settings(validate)
     commands.add_parser(
         "providers",
@@ -76,14 +85,38 @@ def _serve(parsed: argparse.Namespace) -> int:
 
 
 def _validate(parsed: argparse.Namespace) -> int:
-    settings, problems = load({**os.environ, **flags.variables(vars(parsed))})
+    given = flags.variables(vars(parsed))
+    # What comes by a pipe has no name.
+    content = sys.stdin.buffer.read(MOST_BYTES + 1) if parsed.config == "-" else None
+    settings, problems = load({**os.environ, **given}, content)
     problems += load_certificate(settings, make=False)[1]
-    if problems:
-        _print("\n".join(map(str, problems)))
+    # What else a start does, but for listening and asking anybody.
+    found = [str(problem) for problem in problems] or _unbuildable(settings)
+    if parsed.output == "json":
+        rows = [dataclasses.asdict(problem) for problem in problems] or [{"sentence": each} for each in found]
+        _print(orjson.dumps({"file": parsed.config, "problems": rows}, option=orjson.OPT_INDENT_2).decode())
+        return int(bool(found))
+    if found:
+        _print("\n".join(found))
         return 1
     instances = ", ".join(f"{each.name} ({each.kind})" for each in settings.providers)
     count = "one provider" if len(settings.providers) == 1 else f"{len(settings.providers)} providers"
     return _print(f"{parsed.config}: nothing is wrong; {count}: {instances}")
+
+
+def _unbuildable(settings: Settings) -> list[str]:
+    """Build what a start builds, and say what is in its way; it is taken down again."""
+    logger = logging.getLogger("metrics_apiserver")
+    level = logger.level
+    # What it would log is not what was asked for.
+    logger.setLevel(logging.CRITICAL)
+    try:
+        registry.discard(create_app(settings).providers)
+    except (ProviderError, ValueError) as error:
+        return list(map(str, getattr(error, "problems", None) or [error]))
+    finally:
+        logger.setLevel(level)
+    return []
 
 
 def _providers() -> int:

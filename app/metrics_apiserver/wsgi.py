@@ -4,12 +4,12 @@ import os
 import sys
 from functools import partial
 
-from metrics_apiserver.configuration import begin, keep, remembered
+from metrics_apiserver.configuration import START_FAILED, begin, keep, remembered, say_error
 from metrics_apiserver.factory import create_app
 from metrics_apiserver.registry import ProviderError
 
-# gunicorn's own code for a worker that cannot boot: the master gives up at once instead of trying again for ever. Not
-# once it has served: `serving.worker` leaves with another code then.
+# gunicorn's own code for a worker that cannot boot: its master gives up at once instead of trying again for ever. Ours
+# does that by itself, as long as nothing has served (`serving.hooks`).
 _WORKER_BOOT_ERROR = 3
 
 # gunicorn alone would serve plain HTTP, and start nothing of what runs in the background. Another server may load this
@@ -25,5 +25,5 @@ if "gunicorn.arbiter" in sys.modules and not remembered():
 try:
     app = begin(os.environ, partial(create_app, keep=keep))
 except (ProviderError, ValueError) as problem:
-    sys.stderr.write(f"metrics-apiserver: {problem}\n")
-    sys.exit(_WORKER_BOOT_ERROR)
+    say_error(problem)
+    sys.exit(START_FAILED)

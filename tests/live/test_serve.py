@@ -86,8 +86,8 @@ def test_wrong_settings_stop_gunicorn_alone_too(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_provider_that_cannot_be_built_ends_with_boot_code_three(tmp_path: Path) -> None:
-    """Only the worker can know: the sentence, gunicorn's boot code, and no restart loop."""
+def test_provider_that_cannot_be_built_ends_the_start(tmp_path: Path) -> None:
+    """Only the worker can know: the sentence, the exit status of every start that fails, and no restart loop."""
     install_providers(tmp_path, "failing-provider", "failing = failing_provider:Failing")
     (tmp_path / "failing_provider.py").write_text(
         "from metrics_apiserver.provider import CustomMetricsProvider\n"
@@ -102,8 +102,9 @@ def test_provider_that_cannot_be_built_ends_with_boot_code_three(tmp_path: Path)
     sentence = (
         "provider failing (failing, from failing-provider 1.0) could not be started: ConnectionError: the backend"
     )
-    assert result.returncode == 3
+    assert result.returncode == 1
     assert result.stderr.count(sentence) == 1
+    assert "serving at" not in result.stderr
     assert "Traceback" not in result.stderr
 
 

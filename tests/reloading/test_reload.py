@@ -152,7 +152,10 @@ def test_what_a_provider_counts_goes_with_it(reload: Callable[..., Reloaded]) ->
 
 WRONG: dict[str, tuple[str | None, str]] = {
     "no YAML": ("providers: [", "FILE:1: not YAML: expected the node content, but found '<stream end>'"),
-    "a wrong key": (ONE.replace("options", "option"), "FILE:2: providers[0].option: There is no such key."),
+    "a wrong key": (
+        ONE.replace("options", "option"),
+        "FILE:2: providers[0].option: There is no such key; did you mean options?",
+    ),
     "a kind that is not there": (ONE.replace("recording", "none"), "FILE:2: provider a: there is no provider of the"),
     "a wrong option": (ONE.replace("1", "x"), "FILE:2: provider a (recording, from tests 1): the options are wrong: v"),
     "no provider": ("providers: []\n", "FILE:1: no provider is configured"),

@@ -11,12 +11,10 @@ import metrics_apiserver.descriptors
 import metrics_apiserver.search_path  # noqa: F401 - before whatever imports a package
 
 # isort: split
-import contextlib
 import os
-import sys
 
 from metrics_apiserver.concurrency.budget import THREADS
-from metrics_apiserver.configuration import load, remember
+from metrics_apiserver.configuration import START_FAILED, load, remember, say
 from metrics_apiserver.embedded import curl_lines, is_embedded
 from metrics_apiserver.serving.certificates import load_certificate
 from metrics_apiserver.serving.connection import Deadlines
@@ -25,6 +23,7 @@ from metrics_apiserver.serving.hooks import Hooks
 from metrics_apiserver.serving.hooks import bind as _bind
 from metrics_apiserver.serving.log import level_name, log_class
 from metrics_apiserver.serving.pairs import Pair
+from metrics_apiserver.serving.ports import port_problems
 from metrics_apiserver.serving.stopping import Reloads
 from metrics_apiserver.serving.worker import WorkerOptions
 from metrics_apiserver.serving.worker import worker_class as _worker_class
@@ -59,7 +58,6 @@ __all__ = [
     "ssl_context",
     "threads",
     "timeout",
-    "when_ready",
     "worker_class",
     "worker_connections",
     "worker_exit",
@@ -74,13 +72,10 @@ def _load() -> tuple[Settings, Pair, str | None]:
     problems += further
     folder, further = heartbeat_folder()
     problems += further
+    problems += port_problems(settings)
     if problems or pair is None:
-        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-        # Where nothing can be written, the exit code says that much.
-        with contextlib.suppress(OSError):
-            sys.stderr.write(f"metrics-apiserver: the configuration has {count}:\n")
-            sys.stderr.writelines(f"  - {problem}\n" for problem in problems)
-        raise SystemExit(1)
+        say(problems)
+        raise SystemExit(START_FAILED)
     remember(settings)
     return settings, pair, folder
 
@@ -142,7 +137,6 @@ accesslog = None
 on_starting = _hooks.on_starting
 on_reload = _hooks.on_reload
 nworkers_changed = _hooks.nworkers_changed
-when_ready = _hooks.when_ready
 post_fork = _hooks.post_fork
 child_exit = _hooks.child_exit
 post_worker_init = _hooks.post_worker_init

@@ -9,10 +9,12 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from gunicorn.errors import HaltServer
+
 from metrics_apiserver import logs
 from metrics_apiserver.ciphers import insecure_ciphers
 from metrics_apiserver.concurrency import within
-from metrics_apiserver.configuration import served
+from metrics_apiserver.configuration import START_FAILED, has_served, served
 from metrics_apiserver.serving.application import Application
 from metrics_apiserver.serving.pairs import Pair
 from metrics_apiserver.serving.reloading import ServingCertificate
@@ -89,6 +91,8 @@ class Hooks:
 
     def child_exit(self, server: Any, _worker: Any) -> None:
         """Want those that are left, until it is one again: a worker has gone that was told to, or could not begin."""
+        if not has_served():
+            raise HaltServer("the server cannot start: what is wrong was said before", START_FAILED)
         if server.num_workers > 1:
             self._want(server, max(1, len(server.WORKERS)))
 
@@ -96,14 +100,14 @@ class Hooks:
         self._wanted = count
         server.num_workers = count
 
-    def when_ready(self, server: Any) -> None:
+    def _say_where(self, log: Any) -> None:
         """Say where the server is, and what to try."""
         serving, cert = self._settings.serving, self._pair.contents.cert_file
-        server.log.info("serving at https://%s (certificate: %s)", bind(serving), cert)
+        log.info("serving at https://%s (certificate: %s)", bind(serving), cert)
         for name in insecure_ciphers(serving.tls_cipher_suites):
-            server.log.warning("--tls-cipher-suites=%s: this suite is insecure", name)
+            log.warning("--tls-cipher-suites=%s: this suite is insecure", name)
         if self._to_try:
-            _show(self._to_try, server, self._settings.logging.log_format)
+            _show(self._to_try, log, self._settings.logging.log_format)
 
     # In the worker.
 
@@ -124,6 +128,9 @@ class Hooks:
             followed=application.follow("the serving certificate"),
         )
         self._certificate.start()
+        if not has_served():
+            # Not before: a provider may still have been in the way.
+            self._say_where(worker.log)
         served()
         for pid in self._before:
             # The master alone could give its number to somebody else, by waiting for it, and it has just been there.
@@ -157,10 +164,10 @@ class Hooks:
         return self._certificate.context
 
 
-def _show(lines: Sequence[str], server: Any, log_format: str) -> None:
+def _show(lines: Sequence[str], log: Any, log_format: str) -> None:
     if log_format == "json":
         # Whoever reads JSON reads nothing else.
         for line in lines:
-            server.log.info("to try: %s", line)
+            log.info("to try: %s", line)
         return
     logs.show("\nTry:\n\n" + "".join(f"  {line}\n" for line in lines) + "\n")

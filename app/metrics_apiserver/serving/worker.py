@@ -13,11 +13,13 @@ import selectors
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
+from gunicorn.errors import AppImportError
 from gunicorn.workers.base import Worker as GunicornWorker
 
-from metrics_apiserver.configuration import has_served
+from metrics_apiserver.configuration import START_FAILED, has_served, say_error
+from metrics_apiserver.registry import ProviderError
 from metrics_apiserver.serving.application import Application, checked
 from metrics_apiserver.serving.callbacks import Callbacks
 from metrics_apiserver.serving.connection import DEADLINES, Deadlines
@@ -90,13 +92,23 @@ class Worker(GunicornWorker):  # type: ignore[misc]  # gunicorn ships no types
         try:
             super().init_process()
         except (Exception, SystemExit) as error:
-            if self.booted or not has_served():
+            if self.booted:
                 raise
+            if not has_served():
+                self._fail_to_start(error)
             # The master would give up, and the server may still serve, or be able to again. Who exits has said why.
             why = None if isinstance(error, SystemExit) else error
             self.log.error("this worker cannot begin, and another is tried after a death", exc_info=why)  # noqa: TRY400
             time.sleep(_NEXT_SECONDS)
             raise SystemExit(1) from None
+
+    def _fail_to_start(self, error: Exception | SystemExit) -> NoReturn:
+        """Leave, so that the master ends as well (`hooks`); who exits has said why."""
+        if isinstance(error, AppImportError) or not isinstance(error, (ProviderError, SystemExit)):
+            raise error
+        if isinstance(error, ProviderError):
+            say_error(error)
+        raise SystemExit(START_FAILED) from None
 
     def load_wsgi(self) -> None:
         """Load the application. Raises AppImportError for one that cannot be served."""

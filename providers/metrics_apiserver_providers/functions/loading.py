@@ -110,7 +110,10 @@ def _load_file(name: str, content: bytes | None) -> Loaded:
     try:
         text = path.read_bytes() if content is None else content
         exec(compile(text, str(path), "exec"), module.__dict__)  # noqa: S102 - the author's own program
-        return Loaded(_found(module, name), lambda: _forget(module))
+        found = _found(module, name)
+        if not any(metrics.registrations for metrics in found):
+            raise LoadingError(f'{name} registers no function: write @metrics.external("queue-depth") above one')
+        return Loaded(found, lambda: _forget(module))
     except LoadingError:
         _forget(module)
         raise
@@ -131,6 +134,14 @@ def _load_module(name: str) -> Loaded:
     if not isinstance(metrics, Metrics):
         raise LoadingError(f"{attribute} of the module {module_name} is not a Metrics, but {type(metrics).__name__}")
     return Loaded([metrics], lambda: None)
+
+
+def _registered(module: ModuleType, name: str) -> Sequence[Metrics]:
+    """Return the Metrics of a file, which is all that there will be: one without a function is a mistake."""
+    found = _found(module, name)
+    if not any(metrics.registrations for metrics in found):
+        raise LoadingError(f'{name} registers no function: write @metrics.external("queue-depth") above one')
+    return found
 
 
 def _found(module: ModuleType, name: str) -> Sequence[Metrics]:

@@ -100,8 +100,14 @@ def test_server_ends_while_functions_hang(tmp_path: Path) -> None:
     ("text", "code", "sentence"),
     [
         pytest.param("print(\n", 1, "wrong.py, line 1: SyntaxError: '(' was never closed", id="no Python"),
-        pytest.param("\nmetrics = nowhere\n", 3, "wrong.py, line 2: NameError: name 'nowhere'", id="it cannot be run"),
-        pytest.param("x = 1\n", 3, "wrong.py has no Metrics", id="nothing declared"),
+        pytest.param("\nmetrics = nowhere\n", 1, "wrong.py, line 2: NameError: name 'nowhere'", id="it cannot be run"),
+        pytest.param("x = 1\n", 1, "wrong.py has no Metrics", id="nothing declared"),
+        pytest.param(
+            "from metrics_apiserver.provider.functions import Metrics\nmetrics = Metrics()\n",
+            1,
+            "wrong.py registers no function",
+            id="no function",
+        ),
     ],
 )
 def test_wrong_file_stops_the_start_with_one_sentence(tmp_path: Path, text: str, code: int, sentence: str) -> None:
