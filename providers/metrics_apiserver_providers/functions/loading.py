@@ -110,10 +110,7 @@ def _load_file(name: str, content: bytes | None) -> Loaded:
     try:
         text = path.read_bytes() if content is None else content
         exec(compile(text, str(path), "exec"), module.__dict__)  # noqa: S102 - the author's own program
-        found = _found(module, name)
-        if not any(metrics.registrations for metrics in found):
-            raise LoadingError(f'{name} registers no function: write @metrics.external("queue-depth") above one')
-        return Loaded(found, lambda: _forget(module))
+        return Loaded(_registered(module, name), lambda: _forget(module))
     except LoadingError:
         _forget(module)
         raise
