@@ -125,7 +125,7 @@ def test_wrong_settings_stop_it_with_every_problem(tmp_path: Path) -> None:
             "adapter.with_custom_metrics(lambda context: 3)\nadapter.run([])",
             1,
             "provider custom-metrics (custom-metrics, from both unknown) could not be started: TypeError: the factory "
-            "gave a int, which is no CustomMetricsProvider",
+            "gave an int, not an object of CustomMetricsProvider",
             id="a factory of something else",
         ),
         pytest.param(

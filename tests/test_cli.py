@@ -405,3 +405,26 @@ def test_taken_port_is_said_at_once_with_its_flag(tmp_path: Path) -> None:
     assert f"  - --secure-port={port}: something listens there already; name another port, or end it\n" in done.stderr
     # gunicorn alone tries for five seconds.
     assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param(
+            "- {name: keda, kind: proxy, options: OPTIONS}\n- {name: a, kind: constant}", 2, id="before another"
+        ),
+        pytest.param("- {name: a, kind: constant}\n- {name: keda, kind: proxy, options: OPTIONS}", None, id="the last"),
+        pytest.param(
+            "- {name: keda, kind: proxy, match: {metrics: [s0-*]}, options: OPTIONS}\n- {name: a, kind: constant}",
+            None,
+            id="with a match",
+        ),
+    ],
+)
+def test_validate_warns_of_a_proxy_that_hides_others(
+    validate: Callable[..., tuple[int, list[str]]], text: str, line: int | None
+) -> None:
+    code, lines = validate("providers:\n" + text.replace("OPTIONS", "{url: 'https://keda.example'}"))
+    assert code == 0
+    warnings = [each for each in lines if "warning: provider keda (proxy) has no match" in each]
+    assert [each.partition(": warning")[0] for each in warnings] == ([f"config.yaml:{line}"] if line else [])

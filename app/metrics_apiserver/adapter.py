@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from gunicorn.app.base import BaseApplication
 
 from metrics_apiserver import registry
+from metrics_apiserver.apis.checking import with_article
 from metrics_apiserver.configuration import START_FAILED, begin, flags, keep, read, say_error
 from metrics_apiserver.configuration.sources import Source
 from metrics_apiserver.factory import create_app
@@ -132,7 +133,7 @@ def _offered(program: str, kind: str, factory: Factory, interfaces: Sequence[typ
         provider = factory(context)
         for interface in interfaces:
             if not isinstance(provider, interface):
-                raise TypeError(f"the factory gave a {type(provider).__name__}, which is no {interface.__name__}")
+                raise TypeError(f"the factory gave {with_article(provider)}, not an object of {interface.__name__}")
         return provider
 
     return OfferedProvider(kind, make, Options, distribution or program, version)

@@ -11,8 +11,10 @@ from metrics_apiserver.provider import Clock, MetricUnavailableError, NotFoundEr
 from metrics_apiserver.provider.functions import NAMESPACE_ALL, Declaration
 from metrics_apiserver_providers.functions.samples import Content, ResultError
 
-__all__ = ["Failure", "Job", "Outcome", "State", "explain"]
+__all__ = ["IN_LOG", "Failure", "Job", "Outcome", "State", "explain"]
 
+# For clients: the log itself has the exception beside the line.
+IN_LOG = " (the log says more)"
 # The deadline of a run that has no period.
 EVENT_SECONDS = 30.0
 
@@ -128,7 +130,7 @@ def explain(error: BaseException) -> str:
     """Return why a run failed, for clients: what an author's exception says may be a secret, and stays in the log."""
     if isinstance(error, (StatusError, ResultError)):
         return str(error)
-    return f"its function fails with {type(error).__name__} (the log says more)"
+    return f"its function fails with {type(error).__name__}{IN_LOG}"
 
 
 def _written(time: datetime | None) -> str:

@@ -12,7 +12,7 @@ from functools import partial
 from metrics_apiserver.provider import Background, Backoff, Clock, RequestContext
 from metrics_apiserver.provider.functions import EventQueue, Every, Trigger
 from metrics_apiserver_providers.functions.events import EventThread, took_event
-from metrics_apiserver_providers.functions.jobs import Failure, Job, Outcome, State, explain
+from metrics_apiserver_providers.functions.jobs import IN_LOG, Failure, Job, Outcome, State, explain
 from metrics_apiserver_providers.functions.pool import Pool
 from metrics_apiserver_providers.functions.samples import Content
 from metrics_apiserver_providers.functions.telemetry import PollMetrics
@@ -269,7 +269,7 @@ class Poller:
         if before is None or before.reason != reason:
             # Once for each reason: a function that fails at every poll would fill the log.
             told = None if isinstance(error, TimeoutError) else error
-            self._logger.warning("%s: %s", job, reason, exc_info=told)
+            self._logger.warning("%s: %s", job, reason.removesuffix(IN_LOG), exc_info=told)
         since = before.since if before else self._clock.now()
         job.outcome = dataclasses.replace(job.outcome, failure=Failure(since, reason))
         self._ended(job, ok=False)

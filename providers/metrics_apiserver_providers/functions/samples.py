@@ -104,7 +104,7 @@ def _object_name(key: object, namespace: str | None) -> NamespacedName:
 
 def _sample(given: object, now: datetime) -> Sample:
     if isinstance(given, Mapping):
-        raise TypeError("an object has a number or a Value, no mapping")
+        raise TypeError("an object has a number or a Value, not a mapping")
     return _of_value(given, now) if isinstance(given, Value) else _of_number(given, now)
 
 

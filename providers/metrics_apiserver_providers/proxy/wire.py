@@ -206,7 +206,7 @@ def _document(content: bytes, kind: str, api_version: str | None) -> _Fields:
     except orjson.JSONDecodeError as error:
         raise WireError("it is not JSON") from error
     if not isinstance(document, dict) or document.get("kind") != kind:
-        raise WireError(f"it is no {kind}")
+        raise WireError(f"its kind is not {kind}")
     if api_version is not None and document.get("apiVersion") != api_version:
         raise WireError(f"its apiVersion is not {api_version}")
     return _Fields(document, "")

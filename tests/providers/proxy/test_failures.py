@@ -171,9 +171,9 @@ def test_who_showed_nothing_is_told_so_and_not_to_bind_a_role(proxy: ProxyProvid
             json.dumps(item()).replace('"1"', "NaN").encode(), "it is not JSON", id="NaN, which JSON does not have"
         ),
         pytest.param(b"[" * 100_000, "it is not JSON", id="JSON as deep as a well"),
-        pytest.param(b"[]", "it is no ExternalMetricValueList", id="a list"),
-        pytest.param(b"null", "it is no ExternalMetricValueList", id="null"),
-        pytest.param(custom_list(), "it is no ExternalMetricValueList", id="the other API's kind"),
+        pytest.param(b"[]", "its kind is not ExternalMetricValueList", id="a list"),
+        pytest.param(b"null", "its kind is not ExternalMetricValueList", id="null"),
+        pytest.param(custom_list(), "its kind is not ExternalMetricValueList", id="the other API's kind"),
         pytest.param(
             {**external_list(), "apiVersion": "external.metrics.k8s.io/v2"},
             "its apiVersion is not external.metrics.k8s.io/v1beta1",

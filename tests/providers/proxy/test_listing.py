@@ -101,7 +101,7 @@ def test_api_that_the_server_lacks_is_not_asked(proxy: ProxyProvider, other: Oth
         pytest.param(status(503, "later"), "answers 503 Service Unavailable: later", id="not available"),
         pytest.param(status(403, "no"), "does not let this server read", id="no rights"),
         pytest.param(reply(200, b"{"), "it is not JSON", id="garbage"),
-        pytest.param(reply(200, {"kind": "Status"}), "it is no APIResourceList", id="another kind"),
+        pytest.param(reply(200, {"kind": "Status"}), "its kind is not APIResourceList", id="another kind"),
         pytest.param(reply(200, listing("x/v1")), "it lists another group or version", id="another group"),
         pytest.param(
             reply(200, {**listing(EXTERNAL), "resources": [{"name": 1}]}),

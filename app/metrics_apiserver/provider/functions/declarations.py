@@ -142,6 +142,11 @@ def _max_age(given: float | timedelta | None, trigger: Trigger) -> float | None:
     return seconds
 
 
+def _called(function: Any) -> str:
+    """Return what a function is called where it was written; what is not one is shown as it is."""
+    return str(getattr(function, "__qualname__", repr(function)))
+
+
 def _arguments(function: Any, offered: tuple[str, ...]) -> int:
     """Tell how many of the arguments on offer the function takes.
 
@@ -149,14 +154,14 @@ def _arguments(function: Any, offered: tuple[str, ...]) -> int:
     """
     form = f"it is called with ({', '.join(offered)}), or the first of them"
     if not callable(function):
-        raise TypeError(f"{function!r} is not a function: {form}")
+        raise TypeError(f"{_called(function)} is not a function: {form}")
     if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
         kind = "a coroutine" if inspect.iscoroutinefunction(function) else "a generator"
-        raise TypeError(f"{function!r} is {kind}: a plain function is needed")
+        raise TypeError(f"{_called(function)} is {kind}: a plain function is needed")
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except ValueError:
-        raise TypeError(f"{function!r} does not say what it takes: wrap it in a function, {form}") from None
+        raise TypeError(f"{_called(function)} does not say what it takes: wrap it in a function, {form}") from None
     count = 0
     for parameter in parameters:
         if parameter.kind is parameter.VAR_POSITIONAL:
