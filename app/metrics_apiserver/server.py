@@ -22,6 +22,8 @@ __all__ = ["MAX_BODY_BYTES", "MetricsServer"]
 MAX_BODY_BYTES = 1 << 20
 # What the providers may take together to stop; it fits into the application's share of the graceful timeout.
 _STOP_SECONDS = 2.5
+# How many metrics of each API are shown at the start.
+_TO_TRY = 3
 
 
 class MetricsServer(Flask):
@@ -107,6 +109,10 @@ class MetricsServer(Flask):
     def observe_certificate(self, not_after: datetime) -> None:
         """Take note of when the serving certificate in use expires."""
         self._telemetry.certificate_expiration.set(not_after.timestamp())
+
+    def to_try(self) -> list[str]:
+        """Return paths of the metrics that are listed, a few of each API; none with a cluster, which asks who asks."""
+        return [] if self.delegation is not None else self.discovery.paths(_TO_TRY)
 
     def respond(self, request: PlainRequest, *, may_wait: bool) -> Response | None:
         """Answer a plain request; None where that would have to wait, or is answered over WSGI alone."""

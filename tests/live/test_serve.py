@@ -180,3 +180,38 @@ def test_half_a_body_writes_nothing(live: LiveServer) -> None:
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"the body ends after 2 of 4 bytes" in answer
     assert live.ask("GET", f"{API}/half/m", {}).status == 404
+
+
+OWN = """
+from metrics_apiserver.provider.functions import Metrics, every
+
+metrics = Metrics()
+
+@metrics.external("Queue-Depth", trigger=every(seconds=5))
+def depth():
+    return 42
+
+@metrics.custom("pods", "open-sessions")
+def sessions(ctx, objects):
+    return {each.name: 7 for each in objects}
+
+@metrics.custom("nodes", "heat")
+def heat(ctx, objects):
+    return 36
+"""
+
+
+def test_own_functions_are_listed_with_curl_lines_that_work(tmp_path: Path) -> None:
+    """One for each metric: what is printed can be pasted, and has values."""
+    (tmp_path / "own.py").write_text(OWN, encoding="utf-8")
+    with LiveServer(tmp_path, "--metrics=own.py") as server:
+        lines = wait_until(
+            lambda: [line.strip() for line in server.log().splitlines() if line.strip().startswith("curl ")],
+            10,
+            lambda: f"no curl lines:\n{server.log()}",
+        )
+        answers = [
+            json.loads(run(tmp_path, "bash", "-c", f"{line} --silent --show-error --fail").stdout) for line in lines
+        ]
+        assert [sorted({item["value"] for item in answer["items"]}) for answer in answers] == [["36"], ["7"], ["42"]]
+        assert [line.rpartition("/")[2].strip("'") for line in lines] == ["heat", "open-sessions", "Queue-Depth"]

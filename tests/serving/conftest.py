@@ -29,6 +29,7 @@ class Base:
     def respond(self, request, *, may_wait): return None
     def client_authorities(self): return ()
     def observe_certificate(self, not_after): pass
+    def to_try(self): return ()
     def follow(self, name): return Following(time.monotonic, logging.getLogger("test")).follow(name)
 """
 

@@ -165,6 +165,10 @@ class API(ABC):
         """Return what a provider lists, sorted, read up to `most` items. Raises what the provider raises."""
 
     @abstractmethod
+    def example(self, info: Info) -> str:
+        """Return the path below the version of a read of this metric: in the namespace `default`, of any object."""
+
+    @abstractmethod
     def merge(self, listings: Iterable[Sequence[Info]]) -> list[Info]:
         """Return the metrics of several providers, sorted; of one that several list the first counts."""
 

@@ -21,7 +21,7 @@ from metrics_apiserver.apis.api import (
     selector_part,
 )
 from metrics_apiserver.apis.checking import Checked
-from metrics_apiserver.apis.custom_listing import discovery_entries, list_infos, merge, resources
+from metrics_apiserver.apis.custom_listing import discovery_entries, example, list_infos, merge, resources
 from metrics_apiserver.apis.custom_values import check_custom
 from metrics_apiserver.apis.parameters import check_field_selector, parse_selector, to_label_selector
 from metrics_apiserver.errors import (
@@ -270,6 +270,10 @@ class _CustomMetricsAPI(API):
     def list_metrics(self, provider: Provider, mapper: RESTMapper, most: int) -> tuple[CustomMetricInfo, ...]:
         """Return what a provider lists, with normalised resources; what no path can name is left out."""
         return list_infos(cast(CustomMetricsProvider, provider), mapper, most)
+
+    def example(self, info: Info) -> str:
+        """Return the path of the metric of all its objects."""
+        return example(cast(CustomMetricInfo, info))
 
     def merge(self, listings: Iterable[Sequence[Info]]) -> list[Info]:
         """Return the metrics of several providers, by resource and metric."""

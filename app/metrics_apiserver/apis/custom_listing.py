@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from urllib.parse import quote
 
 from metrics_apiserver.apis.entries import VERBS, resource, response_kind
 from metrics_apiserver.errors import ResourceNotFoundError
@@ -12,7 +13,7 @@ from metrics_apiserver.model.resources import GroupResource
 from metrics_apiserver.provider import CustomMetricsProvider, RESTMapper
 from metrics_apiserver.schemas.table import APIVersion
 
-__all__ = ["discovery_entries", "list_infos", "merge", "resources"]
+__all__ = ["discovery_entries", "example", "list_infos", "merge", "resources"]
 
 
 def list_infos(provider: CustomMetricsProvider, mapper: RESTMapper, most: int) -> tuple[CustomMetricInfo, ...]:
@@ -28,6 +29,14 @@ def list_infos(provider: CustomMetricsProvider, mapper: RESTMapper, most: int) -
             continue
         infos.add(CustomMetricInfo(mapping.group_resource, info.metric, info.namespaced))
     return tuple(sorted(infos))
+
+
+def example(info: CustomMetricInfo) -> str:
+    """Return the path of a read of the metric of all objects, where it has a namespace those of `default`."""
+    resource, metric = quote(str(info.group_resource), safe=""), quote(info.metric, safe="")
+    if resource == "namespaces":
+        return f"namespaces/*/metrics/{metric}"
+    return f"{'namespaces/default/' if info.namespaced else ''}{resource}/*/{metric}"
 
 
 def merge(listings: Iterable[Sequence[CustomMetricInfo]]) -> list[CustomMetricInfo]:

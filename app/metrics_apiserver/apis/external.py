@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import NamedTuple, cast
+from urllib.parse import quote
 
 from metrics_apiserver.apis.api import (
     API,
@@ -146,6 +147,10 @@ class _ExternalMetricsAPI(API):
         """Return what a provider lists."""
         asked = cast(ExternalMetricsProvider, provider)
         return tuple(sorted(set(islice(asked.list_all_external_metrics(), most))))
+
+    def example(self, info: Info) -> str:
+        """Return the path of the metric in the namespace `default`."""
+        return f"namespaces/default/{quote(info.metric, safe='')}"
 
     def merge(self, listings: Iterable[Sequence[Info]]) -> list[Info]:
         """Return the metrics of several providers, by name."""

@@ -17,6 +17,7 @@ from metrics_apiserver.concurrency import Background
 from metrics_apiserver.discovery.documents import Documents
 from metrics_apiserver.errors import ServiceUnavailableError
 from metrics_apiserver.provider import Provider, RESTMapper
+from metrics_apiserver.schemas.table import versions_of
 from metrics_apiserver.telemetry import Telemetry
 
 __all__ = ["Discovery", "Listed"]
@@ -144,6 +145,17 @@ class Discovery:
             if listing.asked is not None and now - listing.asked > HANGING_SECONDS
         ]
         return [*((listing.name, "list") for listing in in_use), *self.left_behind()]
+
+    def paths(self, most: int) -> list[str]:
+        """Return paths of reads of what is listed, `most` of each API: in the namespace `default`, of any object."""
+        with self._lock:
+            listings = list(self._listings)
+        paths = []
+        for api in APIS:
+            version = versions_of(api.group)[0].group_version
+            infos = api.merge(_asked(api, listing) for listing in listings)
+            paths += [f"/apis/{version}/{api.example(info)}" for info in infos[:most]]
+        return paths
 
     def refresh_soon(self) -> None:
         """Have the providers asked again at once, without waiting for them."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
 from metrics_apiserver.settings import Settings
 
-__all__ = ["curl_lines", "is_embedded"]
+__all__ = ["curl_lines", "is_embedded", "read_lines"]
 
 
 def is_embedded(settings: Settings) -> bool:
@@ -19,13 +20,21 @@ def is_embedded(settings: Settings) -> bool:
         return bool(settings.cluster.objects) and Path(settings.cluster.objects).parent == folder
 
 
+def read_lines(paths: Iterable[str], address: str, cert: Path, *, given: bool) -> list[str]:
+    """Return a request for each of these paths; `given` as in `curl_lines`."""
+    return [f"curl {_trust(cert, given=given)} {shlex.quote(f'https://{address}{path}')}" for path in paths]
+
+
+def _trust(cert: Path, *, given: bool) -> str:
+    return "--insecure" if given else f"--cacert {shlex.quote(str(cert.resolve()))}"
+
+
 def curl_lines(address: str, cert: Path, *, given: bool) -> list[str]:
     """Return three requests to try with the embedded default: two reads and a write.
 
     `given`: the certificate is the user's own, and whether the system trusts it is not known here.
     """
-    trust = "--insecure" if given else f"--cacert {shlex.quote(str(cert.resolve()))}"
-    url = f"https://{address}"
+    trust, url = _trust(cert, given=given), f"https://{address}"
     custom, external = "/apis/custom.metrics.k8s.io/v1beta2", "/apis/external.metrics.k8s.io/v1beta1"
     value = "namespaces/default/pods/{}/packets-per-second"
     return [

@@ -39,6 +39,9 @@ class Application(Protocol):
     def observe_certificate(self, not_after: datetime) -> None:
         """Take note of when the serving certificate in use expires."""
 
+    def to_try(self) -> Sequence[str]:
+        """Return paths of reads of what is there, for who has just started it; none where nobody may just ask."""
+
     def follow(self, name: str) -> Followed:
         """Have something be followed that serving reads, such as its certificate."""
 
@@ -54,4 +57,4 @@ def checked(application: object) -> Application:
     )
 
 
-_METHODS = ("respond", "start", "drain", "stop", "client_authorities", "observe_certificate", "follow")
+_METHODS = ("respond", "start", "drain", "stop", "client_authorities", "observe_certificate", "to_try", "follow")

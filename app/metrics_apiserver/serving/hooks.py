@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from gunicorn.errors import HaltServer
@@ -15,6 +16,7 @@ from metrics_apiserver import logs
 from metrics_apiserver.ciphers import insecure_ciphers
 from metrics_apiserver.concurrency import within
 from metrics_apiserver.configuration import START_FAILED, has_served, served
+from metrics_apiserver.embedded import read_lines
 from metrics_apiserver.serving.application import Application
 from metrics_apiserver.serving.pairs import Pair
 from metrics_apiserver.serving.reloading import ServingCertificate
@@ -100,14 +102,15 @@ class Hooks:
         self._wanted = count
         server.num_workers = count
 
-    def _say_where(self, log: Any) -> None:
-        """Say where the server is, and what to try."""
+    def _say_where(self, log: Any, paths: Sequence[str]) -> None:
+        """Say where the server is, and what to try: reads of these paths, unless there are lines of another's."""
         serving, cert = self._settings.serving, self._pair.contents.cert_file
         log.info("serving at https://%s (certificate: %s)", bind(serving), cert)
         for name in insecure_ciphers(serving.tls_cipher_suites):
             log.warning("--tls-cipher-suites=%s: this suite is insecure", name)
-        if self._to_try:
-            _show(self._to_try, log, self._settings.logging.log_format)
+        lines = self._to_try or read_lines(paths, bind(serving), Path(cert), given=bool(serving.tls_cert_file))
+        if lines:
+            _show(lines, log, self._settings.logging.log_format)
 
     # In the worker.
 
@@ -130,7 +133,7 @@ class Hooks:
         self._certificate.start()
         if not has_served():
             # Not before: a provider may still have been in the way.
-            self._say_where(worker.log)
+            self._say_where(worker.log, application.to_try())
         served()
         for pid in self._before:
             # The master alone could give its number to somebody else, by waiting for it, and it has just been there.
