@@ -61,6 +61,16 @@ def test_line(place: Place, line: int) -> None:
         pytest.param("a: [", "FILE:1: not YAML: expected the node content", id="a list that does not end"),
         pytest.param("a: b\nc: d: e\n", "FILE:2: not YAML: mapping values are not allowed here", id="two colons"),
         pytest.param("a: *b\n", "FILE:1: not YAML: found undefined alias", id="an alias of nothing"),
+        pytest.param(
+            "a: [*]\n",
+            "FILE:1: not YAML: expected alphabetic or numeric character, but found ']'; a glob that begins with * needs",
+            id="a star",
+        ),
+        pytest.param(
+            "a: *-depth\n",
+            'FILE:1: not YAML: found undefined alias; a glob that begins with * needs quotes: "*-depth"',
+            id="a glob",
+        ),
         pytest.param("a: !!python/object:os.system x\n", "FILE:1: not YAML: could not determine a constr", id="a tag"),
         pytest.param("a: 1\n---\nb: 2\n", "FILE:2: not YAML: but found another document", id="two documents"),
         pytest.param("- a\n", "FILE:1: a mapping of settings is expected", id="a list"),

@@ -40,7 +40,7 @@ class Document:
             reader = YAMLReader(content.decode("utf-8-sig"))
             _, values = reader.document()
         except YAMLValueError as error:
-            return cls(path, content, problems=(Problem(f"not YAML: {error}", (), path, error.line),))
+            return cls(path, content, problems=(Problem(f"not YAML: {error}{_hint(error)}", (), path, error.line),))
         except UnicodeDecodeError as error:
             return cls(path, content, problems=(Problem(f"not YAML: {error}", (), path, 1),))
         problems = tuple(Problem(sentence, (), path, line) for line, sentence in reader.duplicates)
@@ -77,3 +77,9 @@ def _child(inside: Any, step: str | int) -> tuple[int, Any] | None:
     elif isinstance(inside, list) and isinstance(step, int) and step < len(inside):
         found = inside[step]
     return found
+
+
+def _hint(error: YAMLValueError) -> str:
+    """Return what is most likely meant where YAML reads a star as the name of something before."""
+    star = any(words in str(error) for words in ("undefined alias", "expected alphabetic or numeric character"))
+    return '; a glob that begins with * needs quotes: "*-depth"' if star else ""
