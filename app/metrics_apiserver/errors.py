@@ -25,6 +25,7 @@ WouldWaitError                  (no failure: ask again where there is time)
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from metrics_apiserver.model.resources import GroupResource
@@ -137,6 +138,26 @@ class MetricNotFoundError(NotFoundError):
         super().__init__(message)
 
 
+# What kubectl takes for these, and no API does.
+_SHORT_NAMES = {
+    "po": "pods",
+    "svc": "services",
+    "no": "nodes",
+    "ns": "namespaces",
+    "pvc": "persistentvolumeclaims",
+    "pv": "persistentvolumes",
+    "deploy": "deployments.apps",
+    "ds": "daemonsets.apps",
+    "rs": "replicasets.apps",
+    "sts": "statefulsets.apps",
+    "ing": "ingresses.networking.k8s.io",
+    "hpa": "horizontalpodautoscalers.autoscaling",
+    "cj": "cronjobs.batch",
+}
+# Comparing takes time with the length, and clients choose the name.
+_LONGEST_NAME = 100
+
+
 class ResourceNotFoundError(NotFoundError):
     """The cluster has no such resource; says which it has."""
 
@@ -145,10 +166,21 @@ class ResourceNotFoundError(NotFoundError):
 
     def __init__(self, resource: GroupResource, known: Iterable[GroupResource]) -> None:
         names = sorted(str(name) for name in known)
+        self._resource, self._known = resource, names
         listed = ", ".join(names[: self.LISTED])
         if len(names) > self.LISTED:
             listed += f" and {len(names) - self.LISTED} more"
         super().__init__(f"no matches for {resource.group}/, Resource={resource.resource}; known resources: {listed}")
+
+    @property
+    def meant(self) -> str:
+        """The resource that was probably meant; "" where none is like it. kubectl's short names are known."""
+        name = self._resource.resource.lower()
+        if name in _SHORT_NAMES:
+            return _SHORT_NAMES[name]
+        plurals = {known.partition(".")[0]: known for known in reversed(self._known)}
+        close = get_close_matches(name, plurals, n=1) if len(name) < _LONGEST_NAME else []
+        return plurals[close[0]] if close else ""
 
 
 class MethodNotAllowedError(StatusError):

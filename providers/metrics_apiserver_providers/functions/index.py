@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable
 
-from metrics_apiserver.provider import CustomMetricInfo, ExternalMetricInfo, GroupResource, NotFoundError, RESTMapper
+from metrics_apiserver.provider import (
+    CustomMetricInfo,
+    ExternalMetricInfo,
+    GroupResource,
+    NotFoundError,
+    RESTMapper,
+    Seldom,
+)
 from metrics_apiserver.provider.functions import NAMESPACE_ALL
 from metrics_apiserver_providers.functions.jobs import Job
 
 __all__ = ["Index"]
+
+# How often it is said that the cluster does not have a resource.
+_UNKNOWN_SECONDS = 600.0
 
 
 class Index:
@@ -18,8 +29,11 @@ class Index:
     Readers take no lock: what they look at is replaced as a whole.
     """
 
-    def __init__(self, mapper: RESTMapper) -> None:
+    def __init__(self, mapper: RESTMapper, logger: logging.Logger) -> None:
         self._mapper = mapper
+        self._logger = logger
+        # It may be installed later: said at the start, and again as long as it stays so.
+        self._unknown = Seldom(_UNKNOWN_SECONDS)
         self._lock = threading.Lock()
         # By the name in lower case: an external name has no case.
         self._external: dict[str, dict[str, Job]] = {}
@@ -85,7 +99,11 @@ class Index:
             assert resource is not None
             try:
                 mapping = self._mapper.mapping_for(resource)
-            except NotFoundError:
+            except NotFoundError as error:
+                if self._unknown.allows(resource):
+                    meant = getattr(error, "meant", "")
+                    guess = f"; did you mean {meant}?" if meant and meant != str(resource) else ""
+                    self._logger.warning("%s: the cluster has no resource %s%s", job, resource, guess)
                 continue
             infos.add(CustomMetricInfo(mapping.group_resource, job.declaration.name, mapping.namespaced))
         return infos

@@ -47,7 +47,7 @@ class FunctionsProvider(CustomMetricsProvider, ExternalMetricsProvider):
     def __init__(self, context: ProviderContext, options: Mapping[str, Any]) -> None:
         """Load the functions. Raises LoadingError, and ValueError for two Metrics that claim one name."""
         super().__init__(context, options)
-        self._index = Index(context.mapper)
+        self._index = Index(context.mapper, context.logger)
         self._jobs: dict[Registration, Sequence[Job]] = {}
         self._warned = Seldom(timer=context.clock.monotonic)
         self._poller = Poller(

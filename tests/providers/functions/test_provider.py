@@ -169,3 +169,27 @@ def test_only_what_is_polled_answers_from_memory(declare: Callable[[Metrics], An
     for registration in served.metrics.registrations:
         registration.cancel()
     assert served.provider.answers_from_memory
+
+
+@pytest.mark.parametrize(
+    ("resource", "guess"),
+    [
+        pytest.param("podz", "; did you mean pods?", id="a slip of the finger"),
+        pytest.param("po", "; did you mean pods?", id="kubectl's short name"),
+        pytest.param("deploy", "; did you mean deployments.apps?", id="that of a group"),
+        pytest.param("deployment.app", "", id="the beginning of a group is enough: it is there"),
+        pytest.param("widgets.example.com", "", id="a CRD that is not installed yet"),
+    ],
+)
+def test_resource_that_the_cluster_does_not_have_is_said_with_what_is_meant(
+    served: Served, caplog: pytest.LogCaptureFixture, resource: str, guess: str
+) -> None:
+    """At the start, and not at each look: the listing is read every few seconds."""
+    served.metrics.custom(resource, "queue")(lambda: 1)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            list(served.provider.list_all_metrics())
+    there = resource == "deployment.app"
+    assert [record.getMessage() for record in caplog.records] == (
+        [] if there else [f"custom metric {resource}/queue: the cluster has no resource {resource}{guess}"]
+    )
