@@ -22,6 +22,7 @@ from tests.k8s.checkout import Checkout, account_kubeconfig, the
 
 SECONDS = 20.0
 NOBODY = "nobody"
+RBAC = "rbac.authorization.k8s.io"
 METRICS = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/default"
 EXTERNAL = "/apis/external.metrics.k8s.io/v1beta1/namespaces/default"
 CONFIG_MAPS = "/api/v1/namespaces/kube-system/configmaps"
@@ -213,6 +214,44 @@ def test_autoscaler_is_forbidden_without_the_rule(
     wait_until(lambda: status(request_, client) == allowed, SECONDS, "not allowed with the rule")
     with taken(control_plane, the(installed, kind, name), part):
         wait_until(lambda: status(request_, client) == HTTPStatus.FORBIDDEN, SECONDS, "allowed without the rule")
+
+
+def test_observer_may_read_what_the_server_tells_of_itself(
+    control_plane: ControlPlane, installed: list[dict[str, Any]], client_of: Callable[[str, str], ClusterClient]
+) -> None:
+    """Nobody has the role until it is bound; the paths are judged by the API server as it judges its own."""
+    client, metrics = client_of("default", NOBODY), getting("/metrics")
+    assert status(metrics, client) == HTTPStatus.FORBIDDEN
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "an-observer"},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": "metrics-apiserver:observer",
+        },
+        "subjects": [{"kind": "ServiceAccount", "name": NOBODY, "namespace": "default"}],
+    }
+    control_plane.kubectl("apply", "--filename=-", input=json.dumps(binding))
+    try:
+        # Its answer is text and not JSON: whether it is given is all that counts.
+        wait_until(lambda: may(client, "/metrics"), SECONDS, "not allowed with the role")
+        assert may(client, "/debug/reads")
+        assert not may(client, "/logs")
+    finally:
+        control_plane.kubectl("delete", "clusterrolebinding", "an-observer")
+
+
+def may(client: ClusterClient, path: str) -> bool:
+    """Return whether the account may get a path, as the API server reviews it."""
+    document = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"nonResourceAttributes": {"path": path, "verb": "get"}},
+    }
+    answer = client.post_json("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", document)
+    return bool(answer["status"]["allowed"])
 
 
 @pytest.mark.parametrize(

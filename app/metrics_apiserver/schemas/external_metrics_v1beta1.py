@@ -17,7 +17,6 @@ class ExternalMetricValueSchema(Schema):
         keys=fields.String(),
         values=fields.String(),
         data_key="metricLabels",
-        allow_none=True,
         metadata=described("The labels of the series."),
     )
     timestamp = Time(metadata=described("When the sample was taken."))
