@@ -12,6 +12,7 @@ from metrics_apiserver.apis.external import ExternalRead
 from metrics_apiserver.dispatch.freshness import Freshness
 from metrics_apiserver.dispatch.outcomes import Answer, Missing
 from metrics_apiserver.model import selectors
+from metrics_apiserver.model.clock import age_seconds
 from metrics_apiserver.model.metrics import ExternalMetricInfo
 from metrics_apiserver.settings import PolicySettings
 from metrics_apiserver.settings.durations import in_words
@@ -34,7 +35,7 @@ def answer(*ages: float) -> Answer:
 
 def freshness(clock: FakeClock | None = None) -> Freshness:
     clock = clock or FakeClock()
-    return Freshness("slow", now=lambda: NOON, monotonic=clock.monotonic, logger=LOGGER)
+    return Freshness("slow", monotonic=clock.monotonic, logger=LOGGER)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def freshness(clock: FakeClock | None = None) -> Freshness:
 )
 def test_with_an_age_at_most_so_many_are_left(ages: list[float], left: int) -> None:
     """Of a sample from later nobody knows how old it is."""
-    judged = freshness().judge(answer(*ages), MINUTE, READ)
+    judged = freshness().judge(answer(*ages), MINUTE, READ, NOON)
     assert (len(judged.values) if isinstance(judged, Answer) else 0) == left
 
 
@@ -79,7 +80,7 @@ def test_with_an_age_at_most_so_many_are_left(ages: list[float], left: int) -> N
     ],
 )
 def test_why_there_is_nothing_is_said_as_people_read_it(ages: list[float], sentence: str) -> None:
-    judged = freshness().judge(answer(*ages), MINUTE, READ)
+    judged = freshness().judge(answer(*ages), MINUTE, READ, NOON)
     assert isinstance(judged, Missing)
     assert judged.message == sentence
 
@@ -89,8 +90,8 @@ def test_without_an_age_a_sample_from_later_is_served_and_said_once_a_minute(cap
     judging = freshness(clock)
     with caplog.at_level(logging.WARNING):
         for _ in range(6):
-            assert isinstance(judging.judge(answer(-7200), PolicySettings(), READ), Answer)
-            judging.judge(answer(-9), PolicySettings(), READ)
+            assert isinstance(judging.judge(answer(-7200), PolicySettings(), READ, NOON), Answer)
+            judging.judge(answer(-9), PolicySettings(), READ, NOON)
             clock.seconds += 20
     assert [record.getMessage() for record in caplog.records] == [
         "provider slow: the time of a sample of queue in the namespace shop is 2 hours from now,"
@@ -104,7 +105,9 @@ def test_without_an_age_a_sample_from_later_is_served_and_said_once_a_minute(cap
     ids=["the oldest", "soon counts as now", "soon and old", "nobody knows", "the oldest that is known"],
 )
 def test_ages_that_are_counted_are_never_negative(ages: list[float], age: float | None) -> None:
-    assert freshness().age(answer(*ages)) == age
+    oldest = answer(*ages).oldest
+    assert oldest is not None
+    assert age_seconds(oldest, NOON) == age
 
 
 @pytest.mark.parametrize(

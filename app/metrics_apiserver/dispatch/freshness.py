@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from metrics_apiserver.apis.api import Read
 from metrics_apiserver.dispatch.outcomes import Answer, Missing, MissingReason
 from metrics_apiserver.logs.seldom import Seldom
-from metrics_apiserver.model.clock import SKEW, age_seconds
+from metrics_apiserver.model.clock import SKEW
 from metrics_apiserver.settings import PolicySettings
 from metrics_apiserver.settings.durations import Duration, in_words
 
@@ -23,24 +23,21 @@ class Freshness:
         self,
         provider: str,
         *,
-        now: Callable[[], datetime],
         monotonic: Callable[[], float],
         logger: logging.Logger,
     ) -> None:
         self._provider = provider
-        self._now = now
         self._logger = logger
         # A provider whose clock is wrong is wrong at every read: a line a minute for each metric.
         self._warned = Seldom(timer=monotonic)
 
-    def judge(self, answer: Answer, policy: PolicySettings, read: Read) -> Answer | Missing:
+    def judge(self, answer: Answer, policy: PolicySettings, read: Read, moment: datetime) -> Answer | Missing:
         """Return the answer without the samples that are older than the policy's `maxAge`; Missing where none is left.
 
-        With a `maxAge` those are left out, too, that are from a time still to come.
+        `moment` is now. With a `maxAge` those are left out, too, that are from a time still to come.
         """
         if answer.oldest is None or answer.newest is None:
             return Missing(MissingReason.NO_SAMPLE, f"provider {self._provider} has no sample of {read}")
-        moment = self._now()
         latest = moment + SKEW
         if answer.newest > latest and self._warned.allows((read.api.name, read.info)):
             self._logger.warning("provider %s: %s", self._provider, _ahead(answer.newest, moment, read))
@@ -54,11 +51,6 @@ class Freshness:
             times = [value.timestamp for value in values]
             return Answer(values, min(times), answer.at, max(times))
         return Missing(MissingReason.TOO_OLD, self._why(answer, policy.max_age, moment, read))
-
-    def age(self, answer: Answer) -> float | None:
-        """Return the age of the oldest sample, in seconds; None where it is from a time still to come."""
-        assert answer.oldest is not None
-        return age_seconds(answer.oldest, self._now())
 
     def _why(self, answer: Answer, most: float, moment: datetime, read: Read) -> str:
         known = [value.timestamp for value in answer.values if value.timestamp <= moment + SKEW]

@@ -27,7 +27,7 @@ from metrics_apiserver.dispatch.subject import Subject
 from metrics_apiserver.dispatch.trace import Hit, Kept, Passed, Request, Served, Settled, Trace
 from metrics_apiserver.dispatch.writing import write
 from metrics_apiserver.errors import StatusError
-from metrics_apiserver.model.clock import Clock
+from metrics_apiserver.model.clock import Clock, age_seconds
 from metrics_apiserver.model.quantity import Quantity
 from metrics_apiserver.provider import Provider, RequestContext, UserInfo
 from metrics_apiserver.settings import PolicySettings, ProviderSettings, Substitute, SubstituteSettings
@@ -76,7 +76,7 @@ class Instance:
         self._spellings = Spellings(self.name, logger)
         self._policies = Policies(settings.policy, settings.metrics)
         self._caller = Caller(self.name, provider, figures=self.figures, clock=clock, logger=logger)
-        self._freshness = Freshness(self.name, now=clock.now, monotonic=clock.monotonic, logger=logger)
+        self._freshness = Freshness(self.name, monotonic=clock.monotonic, logger=logger)
         self._keeper = Keeper(self._freshness, clock)
         self._breaker = Breaker(self.name, settings.breaker, clock=clock, logger=logger)
         self._bulkhead = Bulkhead(f"provider-{self.name}", settings.concurrency)
@@ -128,9 +128,11 @@ class Instance:
             trace.steps.append(Hit(self.name, figures))
             outcome = kept
         if isinstance(outcome, Answer):
-            outcome = self._freshness.judge(outcome, asking.policy, read)
+            moment = self._clock.now()
+            outcome = self._freshness.judge(outcome, asking.policy, read, moment)
         if isinstance(outcome, Answer):
-            trace.steps.append(Served(self.name, figures, self._freshness.age(outcome)))
+            assert outcome.oldest is not None
+            trace.steps.append(Served(self.name, figures, age_seconds(outcome.oldest, moment)))
         else:
             trace.steps.append(Passed(self.name, figures, outcome.reason if isinstance(outcome, Failed) else ""))
         return outcome

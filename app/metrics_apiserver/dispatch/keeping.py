@@ -41,7 +41,7 @@ class Keeper:
             self._cache.put(key, outcome, policy.cache, characters=length)
         seconds = _last_seconds(policy)
         if seconds and isinstance(outcome, Answer):
-            good = self._freshness.judge(outcome, policy, read)
+            good = self._freshness.judge(outcome, policy, read, self._clock.now())
             if isinstance(good, Answer):
                 self._last.put(key, good, seconds, characters=length)
 

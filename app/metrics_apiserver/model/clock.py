@@ -32,10 +32,13 @@ class SystemClock:
 
 
 # Clocks of machines differ by this much: a sample from so soon was taken now.
-SKEW = timedelta(seconds=10)
+_SKEW_SECONDS = 10.0
+SKEW = timedelta(seconds=_SKEW_SECONDS)
 
 
 def age_seconds(sampled: datetime, now: datetime) -> float | None:
     """Return how old a sample is; None for one from a time still to come, of which nobody knows when it was taken."""
     age = (now - sampled).total_seconds()
-    return None if age < -SKEW.total_seconds() else max(0.0, age)
+    if age >= 0.0:
+        return age
+    return None if age < -_SKEW_SECONDS else 0.0
