@@ -231,3 +231,27 @@ def test_strictness_is_off_whatever_the_default_is(monkeypatch: pytest.MonkeyPat
     flags = client_context().verify_flags
     assert not flags & ssl.VERIFY_X509_STRICT
     assert flags & ssl.VERIFY_X509_PARTIAL_CHAIN
+
+
+def test_authorities_are_those_of_the_file_at_each_connection(serve: Serve) -> None:
+    """One that was taken out of the file is trusted no more, also by a connection that is made again."""
+    first, second = _microk8s(), _eks()
+    server, ca = serve(first)
+    config = {
+        "clusters": [{"name": "c", "cluster": {"server": server.url, "certificate-authority": str(ca)}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c"}}],
+        "current-context": "c",
+    }
+    path = ca.with_name("kubeconfig")
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    client = ClusterClient(load_client(str(path)))
+    client.get_json("/version")
+    ca.write_bytes(second[0].certificate_pem)
+    server.serve_as(second[1])
+    server.break_off()
+    client.post_json("/review", {})
+    server.serve_as(first[1])
+    server.break_off()
+    with pytest.raises(ClusterError, match="certificate"):
+        client.post_json("/review", {})
+    client.close()

@@ -196,11 +196,14 @@ class BoundedHTTPSConnection(BoundedConnection, HTTPSConnection):
 
     def connect(self) -> None:
         """Connect; files of CAs are read anew for each connection, unless the pool has a context of its own."""
-        if self.ssl_context is None:
-            self.ssl_context = self._context()
-        if self.proxy_config is not None and self.proxy_config.ssl_context is None:
-            self.proxy_config = self.proxy_config._replace(ssl_context=self._context())
-        super().connect()
+        given, given_for_proxy = self.ssl_context, self.proxy_config
+        self.ssl_context = given or self._context()
+        if given_for_proxy is not None and given_for_proxy.ssl_context is None:
+            self.proxy_config = given_for_proxy._replace(ssl_context=self._context())
+        try:
+            super().connect()
+        finally:
+            self.ssl_context, self.proxy_config = given, given_for_proxy
 
     def _context(self) -> ssl.SSLContext:
         try:

@@ -167,6 +167,21 @@ class TestStop:
         assert server.notes()[-1] == "stop"
         assert "Traceback" not in server.logged()
 
+    @pytest.mark.parametrize(
+        "then", ["time.sleep(60)", "time.sleep(1); sys.exit(3)"], ids=["it hangs", "it fails meanwhile"]
+    )
+    def test_a_server_that_is_told_to_stop_while_it_starts_ends_well(
+        self, start: Callable[..., Server], then: str
+    ) -> None:
+        """A worker that hangs is ended when the graceful timeout is over; neither is a failure of the start."""
+        slow = APPLICATION.replace('self.note("start")', f'self.note("start"); {then}')
+        server = start("--graceful-timeout=3", application=slow)
+        wait_for(lambda: server.notes() == ["start"], "the start")
+        server.process.terminate()
+        assert server.process.wait(20) == 0
+        assert "cannot start" not in server.logged()
+        assert "Traceback" not in server.logged()
+
     def test_a_reload_begins_anew_with_one_worker(self, start: Callable[..., Server]) -> None:
         server = start().wait_until_ready()
         server.process.send_signal(signal.SIGHUP)

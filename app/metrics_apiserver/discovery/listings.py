@@ -183,7 +183,9 @@ class Discovery:
             before.lists, before.learn = listed.lists, listed.learn
             before.learn(chain.from_iterable(before.metrics.values()))
             return before
-        return self._listing(listed, before.metrics if before is not None else None)
+        metrics = before.metrics if before is not None else {}
+        listed.learn(chain.from_iterable(metrics.values()))
+        return self._listing(listed, metrics)
 
     def _turn(self, listing: _Listing) -> float:
         listing.asked = time.monotonic()

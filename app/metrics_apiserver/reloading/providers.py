@@ -147,11 +147,10 @@ class RunningProviders:
             with self._replacing:
                 wanted = [each.settings for each in self._providers]
                 try:
-                    self._replace(wanted, only=name)
+                    if self._replace(wanted, only=name):
+                        logger.info("provider %s serves again", name)
                 except ProviderError as error:
                     logger.debug("provider %s is away still: %s", name, error)
-                else:
-                    logger.info("provider %s serves again", name)
         return _AWAY.seconds(self._tries) if any(each.away for each in self._providers) else None
 
     def stop(self, seconds: float) -> None:

@@ -93,7 +93,8 @@ class Hooks:
 
     def child_exit(self, server: Any, _worker: Any) -> None:
         """Want those that are left, until it is one again: a worker has gone that was told to, or could not begin."""
-        if not has_served():
+        # Without listeners the master is stopping, and waits for its workers.
+        if not has_served() and server.LISTENERS:
             raise HaltServer("the server cannot start: what is wrong was said before", START_FAILED)
         if server.num_workers > 1:
             self._want(server, max(1, len(server.WORKERS)))
