@@ -14,8 +14,10 @@ _LEFT_BY_A_METRIC, _LEFT_BY_A_NAMESPACE = 4, 8
 
 
 class Shares:
-    """Who has how many of a number of places, which may be another each time: of one of 8 a metric has 6, and
-    metrics of one namespace have 7 together. Of fewer than 4 one metric may have all."""
+    """Who has how many of a number of places, which may be another number each time.
+
+    Of 8 a metric has 6 at most, and the metrics of one namespace have 7 together; of fewer than 4 one may have all.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from metrics_apiserver.apis.external import EXTERNAL_METRICS_API
 from metrics_apiserver.model import selectors
+from metrics_apiserver.model.clock import SystemClock
 from metrics_apiserver.provider import (
     BadGatewayError,
     BadRequestError,
@@ -24,7 +26,9 @@ from metrics_apiserver.provider import (
     ServiceUnavailableError,
     StatusError,
 )
+from metrics_apiserver.settings import BreakerSettings
 from metrics_apiserver_providers.proxy import ProxyProvider
+from tests.dispatch.making import instance, router
 from tests.providers.proxy.conftest import MakeProxy, read_context
 from tests.providers.proxy.other import Answer, OtherServer, Request, custom_list, external_list, reply, status
 
@@ -348,3 +352,34 @@ def test_server_that_does_not_speak_tls_is_named(make_proxy: MakeProxy) -> None:
         proxy = make_proxy(url=f"https://localhost:{silent.getsockname()[1]}", connectTimeout="100ms")
         with pytest.raises(GatewayTimeoutError, match="did not answer in time"):
             read(proxy)
+
+
+@pytest.mark.parametrize(
+    ("broken", "code", "after"),
+    [
+        pytest.param(status(500, "scaler broke"), 502, 502, id="a Status of 500, as KEDA's"),
+        pytest.param(status(503, "no leader"), 503, 503, id="a Status of 503"),
+        pytest.param(status(403, "not yours"), 502, 502, id="a Status of 403"),
+        pytest.param(reply(500, b"<html>"), 502, 503, id="no Status: it is asked for that metric no more"),
+        pytest.param(raw(b"HTTP/1.1 200 OK\r\n"), 502, 503, id="an answer that is broken off, too"),
+    ],
+)
+def test_broken_metric_stops_no_other(
+    broken: Answer, code: int, after: int, make_proxy: MakeProxy, other: OtherServer
+) -> None:
+    """Not of the same namespace, nor of another tenant; however often anybody reads it."""
+    good = reply(200, external_list(GOOD))
+    other.answer = lambda to, request: (broken if "/broken" in request.target else good)(to, request)
+    kept = instance(make_proxy(), name="keda", clock=SystemClock(), breaker=BreakerSettings(failures=2))
+    asked = router(kept, clock=SystemClock(), seconds=10)
+
+    def ask(namespace: str, metric: str) -> object:
+        try:
+            values = asked.read(EXTERNAL_METRICS_API.parse(("namespaces", namespace, metric), {}), audit_id="test")
+        except StatusError as error:
+            return error.code
+        return [str(value.value) for value in values]
+
+    assert [ask("shop", "broken") for _ in range(6)] == [code, code, *[after] * 4]
+    assert [ask(namespace, "queue") for namespace in ("shop", "bank")] == [["1"], ["1"]]
+    kept.close()
