@@ -117,7 +117,7 @@ def test_values_of_objects(result: Any, expected: Any) -> None:
         pytest.param({"": 7}, "shop", "'' is not an object", id="an empty name"),
         pytest.param({"web-0": 7, WEB_0: 8}, "shop", "the object shop/web-0 is named twice", id="twice"),
         pytest.param({"web-0": [1]}, "shop", r"shop/web-0: \[1\] is not a number", id="a value that is none"),
-        pytest.param({"web-0": {"a=1": 1}}, "shop", "an object has a number or a Value, no mapping", id="a mapping"),
+        pytest.param({"web-0": {"a=1": 1}}, "shop", "an object has a number or a Value, not a mapping", id="a mapping"),
         pytest.param([7], "shop", r"\[7\] is not a number", id="a list"),
     ],
 )
